@@ -125,7 +125,7 @@ def user(place):
 def tenant(place):
     medseg = place.program("medseg")
     here = [medseg, "tenant", "--database-url", f"sqlite://{place.folder}/served/auth.db"]
-    actions = {"create", "list", "show", "suspend", "resume", "close", "export", "add-operator", "remove-operator", "operators", "provider"}
+    actions = {"create", "list", "show", "suspend", "resume", "close", "export", "add-operator", "remove-operator", "operators", "provider", "limits", "client-limits"}
     same("medseg tenant", actions, subcommands_of(place, medseg, "tenant"))
     # Through the REST face, by an operator who was made while the service runs on that database.
     with serving(place, "--data", "served", "--model-url", "threshold:", "--research") as (url, _):
@@ -135,12 +135,17 @@ def tenant(place):
         place.good(medseg, "tenant", "suspend", "third hospital", env=env, says="suspended")
         place.good(medseg, "tenant", "resume", "third hospital", env=env, says="active")
         place.good(medseg, "tenant", "export", "third hospital", env=env, says='"user_name": "chief"')
+        place.good(medseg, "tenant", "limits", "third hospital", "--scans-per-day", "7", "--jobs", "2", env=env, says='"scans_per_day": 7')
+        place.good(medseg, "tenant", "limits", "third hospital", "--jobs", "0", env=env, says='"jobs": null')
+        place.good(medseg, "tenant", "limits", "third hospital", env=env, says='"scans_per_day": 7')
+        place.bad(medseg, "tenant", "client-limits", "archive", env=env, says="role")
         place.good(medseg, "tenant", "close", "third hospital", env=env, says="closed")
         place.bad(medseg, "tenant", "add-operator", "other", env=env, stdin=PASSWORD, says="--database-url")
         place.bad(medseg, "tenant", "list", env=env | {"MEDSEG_USER": "nobody"}, says="not signed in")
         place.bad(medseg, "tenant", "provider", env=env, says="role")
     place.good(*here, "operators", says="ops")
     place.bad(*here, "provider", says="--database-url")
+    place.bad(*here, "limits", "second hospital", says="--database-url")
     place.good(*here, "remove-operator", "ops")
     place.bad(*here, "remove-operator", "reader", says="no such operator")
     place.good(*here, "list", says="second hospital")

@@ -21,6 +21,7 @@ pub async fn tell(mesh: &Mesh) -> anyhow::Result<()> {
     let operator = operator(mesh).await?;
     let (tenant, theirs) = a_second_hospital_is_made(&operator).await?;
     neither_sees_what_is_the_others(&ours, &theirs).await?;
+    a_hospital_sends_no_more_than_it_may(&operator, &tenant, &theirs).await?;
     the_operator_sees_nothing_of_either(&operator).await?;
     each_audit_trail_is_its_own_hospitals(&ours, &operator).await?;
     let reader = ours.reader("soon-disabled").await?;
@@ -74,6 +75,39 @@ async fn neither_sees_what_is_the_others(ours: &Client, theirs: &Client) -> anyh
         ensure!(foreign.0 == 404 && unknown.0 == 404, "{part}: {foreign:?} {unknown:?}");
         ensure!(foreign.1["detail"] == unknown.1["detail"], "{part}: {foreign:?} {unknown:?}");
     }
+    Ok(())
+}
+
+/// What was sent before a limit was set does not count, nor what is refused or sent again.
+async fn a_hospital_sends_no_more_than_it_may(
+    operator: &Client,
+    tenant: &str,
+    theirs: &Client,
+) -> anyhow::Result<()> {
+    let path = format!("/v1/tenants/{tenant}/limits");
+    let (status, set) = ask(operator, Method::PUT, &path, &json!({ "scans_per_day": 1 })).await?;
+    ensure!(status == 200 && set["used"]["scans"] == 0, "{status} {set}");
+    let (status, first) = theirs.upload_once("within the limit", &scans::png(72, true)).await?;
+    ensure!(status == 202, "{status} {first}");
+    let kind = "application/octet-stream";
+    let refused = theirs.post("/v1/scans", kind, scans::png(73, true)).await?;
+    let header = |name: &str| {
+        let value = refused.headers().get(name).and_then(|value| value.to_str().ok());
+        value.unwrap_or_default().to_owned()
+    };
+    let (policy, left) = (header("ratelimit-policy"), header("ratelimit"));
+    ensure!(policy == r#""scans";q=1;w=86400"#, "{policy}");
+    ensure!(left.starts_with(r#""scans";r=0;t="#), "{left}");
+    let pause: u32 = header("retry-after").parse()?;
+    ensure!((1..=86_400).contains(&pause), "{pause}");
+    let (status, said) = answer(refused).await?;
+    ensure!(status == 429 && said["type"] == "/problems/too-many-requests", "{status} {said}");
+    let (status, again) = theirs.upload_once("within the limit", &scans::png(72, true)).await?;
+    ensure!(status == 202 && again["id"] == first["id"], "{status} {again}");
+    let (status, set) = ask(operator, Method::PUT, &path, &json!({})).await?;
+    ensure!(status == 200 && set["scans_per_day"].is_null(), "{status} {set}");
+    let (status, said) = theirs.upload(&scans::png(73, true)).await?;
+    ensure!(status == 202, "{status} {said}");
     Ok(())
 }
 

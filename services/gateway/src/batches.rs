@@ -73,7 +73,9 @@ pub struct EntryRefusal {
     ),
     responses(
         (status = 202, description = "Accepted and kept: each image will be analysed", body = Batch,
-            headers(("Location" = String, description = "Where the batch is"))),
+            headers(("Location" = String, description = "Where the batch is"),
+                ("RateLimit-Policy" = Option<String>, description = "The limits that hold for the caller, where there are some"),
+                ("RateLimit" = Option<String>, description = "What is left of each of them"))),
         (status = 408, description = "The bytes stopped, or came too slowly", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "The archive cannot be read; `type` says why", body = Problem, content_type = "application/problem+json"),
     ),

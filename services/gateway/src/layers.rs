@@ -19,6 +19,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use tracing::Instrument;
 use tracing::field::Empty;
 
+use crate::limits;
 use crate::partial_uploads::{
     TUS_EXTENSION, TUS_MAX_SIZE, TUS_RESUMABLE, TUS_VERSIONS, UPLOAD_EXPIRES, UPLOAD_LENGTH,
     UPLOAD_METADATA, UPLOAD_OFFSET,
@@ -122,6 +123,8 @@ fn cross_origin(origins: &[HeaderValue]) -> Option<CorsLayer> {
             header::LINK,
             header::LOCATION,
             header::RETRY_AFTER,
+            limits::POLICY,
+            limits::LEFT,
             header::WWW_AUTHENTICATE,
             slices::WINDOW,
             TUS_RESUMABLE,

@@ -37,6 +37,7 @@ mod incidents;
 mod intake;
 mod known;
 mod layers;
+mod limits;
 mod manual;
 mod masks;
 mod models;
@@ -98,6 +99,7 @@ use proto::storage::erasures_client::ErasuresClient;
 use proto::storage::feedback_client::FeedbackClient;
 use proto::storage::incidents_client::IncidentsClient;
 use proto::storage::learning_client::LearningClient;
+use proto::storage::limits_client::LimitsClient;
 use proto::storage::scans_client::ScansClient;
 use proto::storage::series_rules_client::SeriesRulesClient;
 use proto::storage::stops_client::StopsClient;
@@ -243,6 +245,7 @@ struct Gateway {
     learning: LearningClient<Peer>,
     incidents: IncidentsClient<Peer>,
     series_rules: SeriesRulesClient<Peer>,
+    limits: LimitsClient<Peer>,
     stops: StopsClient<Peer>,
     drift: DriftClient<Peer>,
     models: ModelsClient<Peer>,
@@ -290,6 +293,7 @@ pub fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service> {
         learning: LearningClient::new(peers.storage.clone()),
         incidents: IncidentsClient::new(peers.storage.clone()),
         series_rules: SeriesRulesClient::new(peers.storage.clone()),
+        limits: LimitsClient::new(peers.storage.clone()),
         stops: StopsClient::new(peers.storage),
         drift: DriftClient::new(peers.drift),
         models: ModelsClient::new(peers.registry),
@@ -306,6 +310,7 @@ pub fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service> {
     let known = Known::of(&openapi);
     let http = api
         .merge(incident_links::page())
+        .layer(from_fn_with_state(gateway.clone(), limits::tell))
         .layer(from_fn_with_state(gateway.clone(), audit::note))
         .layer(from_fn_with_state(known, known::refuse_unknown))
         // Outside of whatever refuses early.
@@ -334,6 +339,7 @@ fn api() -> OpenApiRouter<Gateway> {
         .merge(clients::routes())
         .merge(account::routes())
         .merge(tenants::routes())
+        .merge(limits::routes())
         .routes(routes!(scans::list))
         .routes(routes!(scans::show, worklist::change, worklist::delete))
         .routes(routes!(worklist::retry))

@@ -4,7 +4,7 @@ use std::fmt;
 use axum::extract::rejection::{FormRejection, JsonRejection, PathRejection, QueryRejection};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use domain::{Error, ErrorKind, seconds_said};
+use domain::{Error, ErrorKind, seconds_said, try_again_in};
 use proto::storage::Refusal;
 use serde::Serialize;
 use tonic::{Code, Status};
@@ -195,6 +195,11 @@ impl Problem {
         Problem { second_factor: Some(address.into()), ..self }
     }
 
+    /// Whether it says how long to wait.
+    pub fn says_when(&self) -> bool {
+        seconds_said(&self.detail).is_some()
+    }
+
     /// Names the request that met it.
     pub fn at(self, request_id: Option<&str>) -> Problem {
         Problem { instance: request_id.map(Into::into), ..self }
@@ -270,9 +275,12 @@ impl From<&Error> for Problem {
             ErrorKind::Conflict => CONFLICT.problem(error.to_string()),
             ErrorKind::Exhausted => TOO_MANY_REQUESTS.problem(error.to_string()),
             // What broke inside is for the log, not for the world.
-            ErrorKind::Unavailable => {
-                UNAVAILABLE.problem("a part of the system is away, please try again")
-            }
+            ErrorKind::Unavailable => UNAVAILABLE.problem(match seconds_said(&error.to_string()) {
+                Some(seconds) => {
+                    format!("it cannot be done now: {}", try_again_in(seconds.into()))
+                }
+                None => "a part of the system is away, please try again".to_owned(),
+            }),
             ErrorKind::Internal => INTERNAL.problem("internal error"),
         }
     }
@@ -331,8 +339,10 @@ mod tests {
             ("too many failed attempts, try again in 900 s", "900"),
             ("9 uploads are under way", "1"),
         ] {
-            let problem = Problem::from(ErrorKind::Exhausted.error(words));
-            assert_eq!(problem.into_response().headers()["retry-after"], seconds);
+            for kind in [ErrorKind::Exhausted, ErrorKind::Unavailable] {
+                let problem = Problem::from(kind.error(words));
+                assert_eq!(problem.into_response().headers()["retry-after"], seconds, "{kind:?}");
+            }
         }
     }
 

@@ -224,7 +224,9 @@ fn unclear(scan: &storage::Scan) -> Problem {
     ),
     responses(
         (status = 202, description = "Accepted and kept: the scan will be analysed, or each of a batch", body = Accepted,
-            headers(("Location" = String, description = "Where the scan or the batch is"))),
+            headers(("Location" = String, description = "Where the scan or the batch is"),
+                ("RateLimit-Policy" = Option<String>, description = "The limits that hold for the caller, where there are some"),
+                ("RateLimit" = Option<String>, description = "What is left of each of them"))),
         (status = 408, description = "The bytes stopped, or came too slowly", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "The file does not meet an input requirement; `type` says which", body = Problem, content_type = "application/problem+json"),
     ),

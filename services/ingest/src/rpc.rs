@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use domain::{Error, ErrorKind, Result};
+use domain::{Error, ErrorKind, Result, seconds_said, try_again_in};
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use platform::trail;
@@ -174,7 +174,10 @@ fn passing(error: Error) -> Error {
     if error.kind() != ErrorKind::Exhausted {
         return error;
     }
-    ErrorKind::Unavailable.error("the upload cannot be looked at now").because(error)
+    let pause = seconds_said(&error.to_string()).map(|seconds| try_again_in(seconds.into()));
+    let words = "the upload cannot be looked at now";
+    let words = pause.map_or(words.to_owned(), |pause| format!("{words}: {pause}"));
+    ErrorKind::Unavailable.error(words).because(error)
 }
 
 /// Does the work to its end, also where whoever asked for it goes away meanwhile.

@@ -1,5 +1,7 @@
 //! Hospitals, through a running medseg as an operator, or in the database of its accounts.
 
+mod limits;
+
 use std::fs;
 use std::path::PathBuf;
 
@@ -75,6 +77,18 @@ enum Action {
         #[arg(long)]
         remove: bool,
     },
+    /// Print as JSON how much a tenant may send, and what is used of it; by a running medseg alone.
+    Limits {
+        tenant: String,
+        #[command(flatten)]
+        most: limits::Most,
+    },
+    /// The same of an API client, by its name or its id, of the hospital that `--user` administers.
+    ClientLimits {
+        client: String,
+        #[command(flatten)]
+        most: limits::Most,
+    },
 }
 
 /// How it is done.
@@ -131,6 +145,8 @@ async fn act(way: &Way, action: Action) -> anyhow::Result<()> {
             operators.iter().for_each(|user| println!("{}  {}", user.id, user.user_name));
         }
         Action::Provider { set, remove } => provider(way, set, remove).await?,
+        Action::Limits { tenant, most } => limits::of_tenant(way, &tenant, &most).await?,
+        Action::ClientLimits { client, most } => limits::of_client(way, &client, &most).await?,
     }
     Ok(())
 }

@@ -13,6 +13,7 @@ use crate::erasures::barred;
 use crate::identities;
 use crate::jobs::{REASON_MAX, truncate};
 use crate::lifecycle::{self, ANNOUNCE_MS};
+use crate::limits::{self, Arriving};
 use crate::series_choice;
 use crate::store::Store;
 
@@ -34,6 +35,8 @@ struct Accepted {
     subject: String,
     /// The trace that it is a part of; empty: none.
     traceparent: String,
+    /// What is counted of it, where its hospital or its sender has a limit.
+    limited: Option<Arriving>,
 }
 
 impl Accepted {
@@ -63,6 +66,7 @@ impl Store {
     ///
     /// A repeat with the same key and the same bytes finds the same scan; with other bytes it is a
     /// conflict. Without a key, every call is a new scan. What was erased with its patient, or had come before, is a conflict, too.
+    /// `Exhausted` where a limit of the hospital or of the sender leaves no room.
     pub async fn accept(
         &self,
         claims: &Claims,
@@ -73,7 +77,10 @@ impl Store {
         if let Some(scan) = self.repeated(claims.tenant(), &header).await? {
             return Ok(scan);
         }
+        let arriving = arriving(claims, &header, &objects, self.clock.now_ms());
+        let is_limited = self.require_room(&arriving).await?;
         let accepted = self.prepare(claims, header.clone(), objects).await?;
+        let accepted = Accepted { limited: is_limited.then_some(arriving), ..accepted };
         let (tenant, scan) = (accepted.tenant, scan_of(&accepted));
         let keys: Vec<_> = accepted.artefacts.iter().map(|kept| kept.key.clone()).collect();
         let inserted = self
@@ -90,6 +97,11 @@ impl Store {
             Err(error) if error.kind() == ErrorKind::Conflict => {
                 self.discard(&keys).await;
                 self.repeated(claims.tenant(), &header).await?.ok_or(error)
+            }
+            // Others have taken the last of a limit in the same moment.
+            Err(error) if error.kind() == ErrorKind::Exhausted => {
+                self.discard(&keys).await;
+                Err(error)
             }
             Err(error) => {
                 tracing::warn!(tenant.id = %tenant, "kept the bytes of a scan but not its row");
@@ -148,6 +160,7 @@ impl Store {
             artefacts,
             subject: claims.subject.clone(),
             traceparent: trace::traceparent(),
+            limited: None,
         })
     }
 
@@ -160,7 +173,7 @@ impl Store {
         identities::insert(unit, &of, &scan, &accepted.header, &accepted.identity).await?;
         let (topic, waits) = (scan_ready(accepted.priority()), accepted.waits());
         let arrival = barred::arrival_of(&accepted.header)?;
-        let Accepted { tenant, scan, job, at_ms, artefacts, subject, .. } = accepted;
+        let Accepted { tenant, scan, job, at_ms, artefacts, subject, limited, .. } = accepted;
         artefacts::insert(unit, tenant, scan, &artefacts).await?;
         if waits {
             self.announce(unit, topic, &job.to_string()).await?;
@@ -168,6 +181,9 @@ impl Store {
         let action = if waits { "scan.accepted" } else { "scan.kept" };
         let object = scan.to_string();
         audit::append(unit, Entry { tenant, at_ms, subject: &subject, action, object }).await?;
+        if let Some(arriving) = limited {
+            limits::count(unit, &arriving).await?;
+        }
         barred::require_free(unit, tenant, &arrival).await
     }
 
@@ -207,6 +223,24 @@ fn check(header: &AcceptHeader, objects: &[(String, Staged)]) -> Result<()> {
         return Err(ErrorKind::Invalid.error("a field of the scan's header has no sound length"));
     }
     Ok(())
+}
+
+/// What limits are asked about.
+fn arriving(
+    claims: &Claims,
+    header: &AcceptHeader,
+    objects: &[(String, Staged)],
+    at_ms: i64,
+) -> Arriving {
+    let mut originals = objects.iter().filter(|(name, _)| name == ORIGINAL.name);
+    let bytes = originals.next().map_or(0, |(_, staged)| staged.size);
+    Arriving {
+        tenant: claims.tenant().id(),
+        sender: claims.subject.clone(),
+        at_ms,
+        bytes: i64::try_from(bytes).unwrap_or(i64::MAX),
+        waits: header.not_picked.is_empty(),
+    }
 }
 
 /// The scan as the API will return it.
@@ -292,8 +326,8 @@ async fn insert_job(unit: &mut Unit, accepted: &Accepted) -> Result<()> {
     let state = if accepted.waits() { lifecycle::State::Queued } else { lifecycle::State::Parked };
     sqlx::query(
         "INSERT INTO jobs (tenant_id, id, scan_id, state, attempt, due_ms, worker, binding, traceparent,
-             priority)
-         VALUES (?, ?, ?, ?, 0, ?, '', ?, ?, ?)",
+             priority, sender)
+         VALUES (?, ?, ?, ?, 0, ?, '', ?, ?, ?, ?)",
     )
     .id(accepted.tenant)
     .id(accepted.job)
@@ -303,6 +337,7 @@ async fn insert_job(unit: &mut Unit, accepted: &Accepted) -> Result<()> {
     .bind(&accepted.binding)
     .bind(&accepted.traceparent)
     .bind(accepted.priority().name())
+    .bind(&accepted.subject)
     .run(unit)
     .await
     .map(drop)

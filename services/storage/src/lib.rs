@@ -25,6 +25,7 @@ mod jobs;
 mod learning;
 mod leases;
 mod lifecycle;
+mod limits;
 mod list;
 mod noting;
 mod orphans;
@@ -60,6 +61,7 @@ use proto::storage::handover_server::HandoverServer;
 use proto::storage::incidents_server::IncidentsServer;
 use proto::storage::jobs_server::JobsServer;
 use proto::storage::learning_server::LearningServer;
+use proto::storage::limits_server::LimitsServer;
 use proto::storage::scans_server::ScansServer;
 use proto::storage::series_rules_server::SeriesRulesServer;
 use proto::storage::stops_server::StopsServer;
@@ -201,6 +203,7 @@ pub fn build(rules: Rules, ports: Ports, peers: Peers) -> Service {
         .add_service(LearningServer::new(rpc::Learning::new(store.clone(), verifier.clone())))
         .add_service(StopsServer::new(rpc::Stops::new(store.clone(), verifier.clone())))
         .add_service(SeriesRulesServer::new(rpc::SeriesRules::new(store.clone(), verifier.clone())))
+        .add_service(LimitsServer::new(rpc::Limits::new(store.clone(), verifier.clone())))
         .add_service(IncidentsServer::new(rpc::Incidents::new(store.clone(), verifier.clone())))
         .add_service(AuditTrailServer::new(rpc::AuditTrail::new(store.clone(), verifier.clone())))
         .add_service(ErasuresServer::new(rpc::Erasures::new(store.clone(), verifier.clone())))
@@ -246,6 +249,14 @@ fn describe() {
         Count,
         "What was deleted because its hospital keeps it no longer, by kind"
     );
+    describe_counter!(
+        "medseg_limit_refusals_total",
+        Count,
+        "Scans that were not accepted because a limit of their hospital or of their sender leaves no room, by limit"
+    );
+    for limit in limits::KINDS {
+        counter!("medseg_limit_refusals_total", "limit" => limit).increment(0);
+    }
     for kind in retention::KINDS {
         counter!("medseg_expired_total", "kind" => kind).increment(0);
     }

@@ -11,6 +11,7 @@ use service::wire;
 
 use crate::audit::{self, Entry};
 use crate::lifecycle::{Event, Job, Transition};
+use crate::limits;
 use crate::scans::{answer_of, of_tenant};
 use crate::store::Store;
 
@@ -87,6 +88,7 @@ impl Store {
     ) -> Result<JobId> {
         let (tenant, action, object) = (job.tenant, "scan.retried", job.scan.to_string());
         audit::append(unit, Entry { tenant, at_ms, subject, action, object }).await?;
+        limits::require_job(unit, tenant, at_ms).await?;
         require_unjudged(unit, job).await?;
         keep_result(unit, job).await?;
         reopen(unit, job, at_ms).await?;

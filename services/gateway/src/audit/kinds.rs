@@ -59,7 +59,7 @@ pub fn of(action: &str) -> Kind {
             kind(ALERT, "E", "4", Some(RESTRICTED))
         }
         (_, "user" | "client" | "second_factor") => kind(ALERT, "U", "0", Some(ATTRIBUTES)),
-        ("erasure.lifted", _) | (_, "tenant" | "provider" | "destination") => {
+        ("erasure.lifted", _) | (_, "tenant" | "provider" | "destination" | "limit") => {
             kind(ALERT, "U", "0", Some(CONFIGURATION))
         }
         (_, "models" | "model") => kind(ALERT, "U", "0", Some(SOFTWARE)),
@@ -98,6 +98,7 @@ mod tests {
             ("erased.refused", "110113", "4"),
             ("erased.dropped", "110105", "0"),
             ("erasure.lifted", "110113", "0"),
+            ("limit.set", "110113", "0"),
             ("hold.placed", "110100", "0"),
             ("hold.replaced", "110100", "0"),
             ("what.comes.later", "110100", "0"),

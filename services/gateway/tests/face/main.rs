@@ -20,6 +20,7 @@ mod forms;
 mod http;
 mod ingest;
 mod learning;
+mod limits;
 mod manual;
 mod memory;
 mod mesh;

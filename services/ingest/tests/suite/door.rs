@@ -13,8 +13,8 @@ use ingest::{Config, DicomSettings, Peers, Ports, build};
 use proto::auth::{Revocation, RevocationList};
 use proto::ingest::ingest_client::IngestClient;
 use proto::storage::{Answer, ListScans, Scan, State};
-use service::claims::Role;
 use service::claims::testing::Issuer;
+use service::claims::{Role, operator_tenant};
 use service::{Peer, run_workers, system_clock, system_random};
 use storage::Rules;
 use tempfile::TempDir;
@@ -350,6 +350,24 @@ async fn a_series_of_one_instance_that_never_fits_is_kept_and_not_analysed() {
     let kept = of(State::Done);
     assert_eq!(kept.answer(), Answer::NotAnalysable);
     assert!(kept.reason.contains("kept and not analysed"), "{}", kept.reason);
+}
+
+#[tokio::test]
+async fn what_a_limit_leaves_no_room_for_is_kept_in_the_inbox_and_goes_on_later() {
+    let mut hospitals = Hospitals::open().await;
+    hospitals.store(NORTH, &series(14)).await;
+    hospitals.scans_when(1).await;
+    let operator = hospitals.issuer.token(operator_tenant(), &[Role::Operator]);
+    hospitals.storage.limit_jobs(1, &operator).await;
+    // Its sender is told nothing of it: what was taken is safe.
+    assert_eq!(hospitals.store(NORTH, &series(15)).await, [0; 8]);
+    hospitals.quiet().await;
+    assert_eq!(hospitals.scans().await.len(), 1);
+    hospitals.storage.limit_jobs(0, &operator).await;
+    // Whoever begins anew asks at once, and not after a pause.
+    hospitals.kill().await;
+    hospitals.start().await;
+    hospitals.scans_when(2).await;
 }
 
 #[tokio::test]

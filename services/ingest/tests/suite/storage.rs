@@ -8,10 +8,12 @@ use proto::events::UploadRefused;
 use proto::storage::complete_part::Part as ResultPart;
 use proto::storage::feedback_client::FeedbackClient;
 use proto::storage::jobs_client::JobsClient;
+use proto::storage::limits_client::LimitsClient;
 use proto::storage::scans_client::ScansClient;
 use proto::storage::{
-    Answer, ArtefactPart, ArtefactRef, Batch, BatchRef, ClaimJob, CompleteHeader, CompletePart,
-    FeedbackEntry, FeedbackRef, ListScans, Scan, ScanIdentity, ScanRef,
+    Amounts, Answer, ArtefactPart, ArtefactRef, Batch, BatchRef, ClaimJob, CompleteHeader,
+    CompletePart, FeedbackEntry, FeedbackRef, ListScans, NewTenantLimit, Scan, ScanIdentity,
+    ScanRef,
 };
 use service::claims::authorised;
 use service::claims::testing::Issuer;
@@ -176,6 +178,17 @@ impl Storage {
                 .unwrap();
         let parsed = bodies.iter().map(|body| CloudEvent::parse(UPLOAD_REFUSED, body.as_bytes()));
         parsed.map(|event: Result<CloudEvent<UploadRefused>>| event.unwrap().data).collect()
+    }
+
+    /// From now on so many scans of the one hospital that has any may wait or run, as that operator says; 0: as many as come.
+    pub async fn limit_jobs(&self, jobs: u64, operator: &str) {
+        let tenant_id: String = sqlx::query_scalar("SELECT DISTINCT tenant_id FROM scans")
+            .fetch_one(self.ports.database.pool())
+            .await
+            .unwrap();
+        let new = NewTenantLimit { tenant_id, most: Some(Amounts { jobs, ..Amounts::default() }) };
+        let mut limits = LimitsClient::new(self.peer.clone());
+        limits.set_of_tenant(authorised(new, operator)).await.unwrap();
     }
 
     /// How many rows of the table there are.

@@ -46,6 +46,8 @@ fn each_subcommand_has_help_of_its_own() {
         "add-operator",
         "remove-operator",
         "operators",
+        "limits",
+        "client-limits",
     ] {
         let help = place.medseg(&format!("tenant {action} --help")).good();
         assert!(help.contains(&format!("Usage: medseg tenant {action} ")), "{help}");

@@ -63,6 +63,8 @@ fn what_is_wrong_is_named() {
     tenant(&place, &["create", "Charité"]).bad(MISUSED, &["--admin"]);
     let klingon = ["create", "Charité", "--admin", "rudolf", "--language", "tlh"];
     tenant(&place, &klingon).bad(FAILED, &["languages are some of en, fr"]);
+    let limits = ["limits", "Charité", "--scans-per-day", "7"];
+    tenant(&place, &limits).bad(FAILED, &["leave --database-url out"]);
     tenant(&place, &["suspend", "Charité"]).bad(FAILED, &["`medseg tenant list`"]);
     place.medseg("tenant list --url http://127.0.0.1:1").bad(FAILED, &["MEDSEG_PASSWORD"]);
 }

@@ -12,6 +12,7 @@ mod handover;
 mod incidents;
 mod learning;
 mod leasing;
+mod limits;
 mod log;
 mod masks;
 mod priors;
@@ -90,6 +91,10 @@ on_every_database! {
     leasing::a_failure_that_may_pass_is_tried_again_later;
     leasing::a_failure_for_good_says_why;
     leasing::completion_is_news_of_the_right_shape;
+    limits::instances_that_accept_at_once_never_accept_more_than_a_limit;
+    limits::what_is_refused_or_repeated_does_not_count_and_the_next_day_there_is_room;
+    limits::an_api_client_has_limits_of_its_own_and_at_most_its_hospitals;
+    limits::limits_are_set_by_those_who_decide_and_shown_to_nobody_else;
     tenants::another_hospitals_scan_answers_like_one_that_never_was;
     tenants::a_list_shows_only_ones_own;
     tenants::a_scan_that_no_service_vouches_for_is_kept_from_nobody;

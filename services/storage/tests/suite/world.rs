@@ -15,6 +15,7 @@ use proto::storage::handover_client::HandoverClient;
 use proto::storage::incidents_client::IncidentsClient;
 use proto::storage::jobs_client::JobsClient;
 use proto::storage::learning_client::LearningClient;
+use proto::storage::limits_client::LimitsClient;
 use proto::storage::scans_client::ScansClient;
 use proto::storage::series_rules_client::SeriesRulesClient;
 use proto::storage::stops_client::StopsClient;
@@ -45,6 +46,7 @@ pub struct World {
     pub stops: StopsClient<Peer>,
     pub incidents: IncidentsClient<Peer>,
     pub series_rules: SeriesRulesClient<Peer>,
+    pub limits: LimitsClient<Peer>,
     pub handover: HandoverClient<Peer>,
     pub queue: Queue,
     pub data: TempDir,
@@ -114,6 +116,7 @@ impl World {
             stops: StopsClient::new(peer.clone()),
             incidents: IncidentsClient::new(peer.clone()),
             series_rules: SeriesRulesClient::new(peer.clone()),
+            limits: LimitsClient::new(peer.clone()),
             handover: HandoverClient::new(peer),
             queue: queue::connect(&queue_url).await.unwrap(),
             hospital: TenantId::new(&clock.clock(), &random),

@@ -127,6 +127,16 @@ export const ACCOUNTS = {
     lastDayOf: (name: string) => `Last day of ${name}`,
     secretOf: (name: string) => `Id and secret of ${name}. The secret is shown only now.`,
   },
+  limits: {
+    title: 'Limits',
+    of: (name: string) => `Limits of ${name}`,
+    used: (scans: string, bytes: string, jobs: string) => `Counted today: ${scans} scans, ${bytes}. In hand: ${jobs} scans.`,
+    scans: 'Scans a day',
+    megabytes: 'MB a day',
+    jobs: 'Scans that wait or are analysed at a time',
+    set: 'Set the limits',
+    hint: 'Empty: as many as come. A day ends at midnight UTC, and is counted from when a limit is set. What is beyond a limit is refused until then; what scanners send waits for it.',
+  },
   seriesRules: {
     title: 'Which series are analysed',
     hint: 'Where several series of one study come together, those that fit the models are analysed. A rule about what their description contains has the first word, from the next upload on; where two contradict each other, the one that leaves out is stronger.',

@@ -127,6 +127,16 @@ export const ACCOUNTS: AnyWords<typeof EN> = {
     lastDayOf: (name) => `Dernier jour de ${name}`,
     secretOf: (name) => `Identifiant et secret de ${name}. Le secret n’est affiché que maintenant.`,
   },
+  limits: {
+    title: 'Limites',
+    of: (name) => `Limites de ${name}`,
+    used: (scans, bytes, jobs) => `Comptés aujourd’hui : ${scans} examens, ${bytes}. En cours : ${jobs} examens.`,
+    scans: 'Examens par jour',
+    megabytes: 'MB par jour',
+    jobs: 'Examens en attente ou en analyse à la fois',
+    set: 'Fixer les limites',
+    hint: 'Vide : autant qu’il en vient. Le jour finit à minuit UTC et se compte dès qu’une limite est fixée. Ce qui dépasse une limite est refusé jusque-là ; ce qu’envoient les appareils attend.',
+  },
   seriesRules: {
     title: 'Quelles séries sont analysées',
     hint: 'Quand plusieurs séries d’une étude arrivent ensemble, celles qui conviennent aux modèles sont analysées. Une règle sur ce que contient leur description l’emporte, dès le prochain envoi ; si deux se contredisent, celle qui écarte est la plus forte.',
