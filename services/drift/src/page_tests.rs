@@ -6,6 +6,7 @@ use proto::events::{ModelIdentity, Observation};
 use super::*;
 use crate::reference::{Distribution, Reference};
 use crate::report::{CompletedScan, Window, report};
+use crate::written::percent;
 
 fn page() -> String {
     let name = "<img src=x onerror=alert(1)>\"&";
