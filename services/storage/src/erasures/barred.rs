@@ -144,7 +144,8 @@ pub async fn names_of(
     Ok(key.names(&Arrival { patient, study_uid, series_uid, original_sha256, received_ms: 0 }))
 }
 
-/// Lets nothing of those digests come back because of `by`: whenever it comes, or (`until_ms`) what had come by then.
+/// Lets nothing of those digests come back because of `by`: whenever it comes, or (`until_ms`) what had come by then. To be called once the
+/// audit trail is held.
 pub async fn bar(
     unit: &mut Unit,
     tenant: TenantId,
@@ -153,12 +154,19 @@ pub async fn bar(
     (until_ms, now_ms): (i64, i64),
 ) -> Result<()> {
     for digest in digests.iter().filter(|digest| !digest.is_empty()) {
-        sqlx::query("DELETE FROM barred WHERE tenant_id = ? AND digest = ? AND erasure_id = ?")
-            .id(tenant)
-            .bind((*digest).to_owned())
-            .bind(by.to_owned())
-            .run(unit)
-            .await?;
+        let known: i64 = sqlx::query_scalar(
+            "SELECT COUNT(*) FROM barred WHERE tenant_id = ? AND digest = ? AND erasure_id = ?",
+        )
+        .id(tenant)
+        .bind((*digest).to_owned())
+        .bind(by.to_owned())
+        .fetch_one(&mut **unit)
+        .await
+        .map_err(failed)?;
+        // For a row that is made anew ingest would look at all that lies there once more.
+        if known > 0 {
+            continue;
+        }
         sqlx::query(
             "INSERT INTO barred (tenant_id, digest, erasure_id, until_ms, noted_ms) VALUES (?, ?, ?, ?, ?)",
         )

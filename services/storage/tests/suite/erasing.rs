@@ -240,7 +240,10 @@ pub async fn what_was_erased_comes_back_only_once_somebody_lets_it(world: World)
          FROM erasures e, {digits} a, {digits} b, {digits} c"
     );
     world.ports.database.pool().execute(sqlx::AssertSqlSafe(many)).await.unwrap();
+    world.clock.advance(1);
     note().await;
+    // Nothing else is refused by that: what lies with ingest is not looked at again.
+    assert_eq!(ask(std::slice::from_ref(&late)).await.version, known.version);
     let most: i64 = sqlx::query_scalar("SELECT MAX(instances) FROM refused_arrivals")
         .fetch_one(world.ports.database.pool())
         .await
