@@ -78,7 +78,13 @@ impl Store {
             return Ok(scan);
         }
         let arriving = arriving(claims, &header, &objects, self.clock.now_ms());
-        let is_limited = self.require_room(&arriving).await?;
+        let is_limited = match self.require_room(&arriving).await {
+            // The same upload may have taken the last of a limit in the same moment.
+            Err(error) if error.kind() == ErrorKind::Exhausted => {
+                return self.repeated(claims.tenant(), &header).await?.ok_or(error);
+            }
+            room => room?,
+        };
         let accepted = self.prepare(claims, header.clone(), objects).await?;
         let accepted = Accepted { limited: is_limited.then_some(arriving), ..accepted };
         let (tenant, scan) = (accepted.tenant, scan_of(&accepted));

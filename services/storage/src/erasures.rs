@@ -44,8 +44,6 @@ struct Meant {
     patient: Option<String>,
     /// Those that are there, oldest first.
     scans: Vec<ScanId>,
-    /// Those that were deleted before.
-    deleted: Vec<ScanId>,
 }
 
 /// What is kept of an erased scan beside its objects.
@@ -68,8 +66,7 @@ impl Store {
     pub async fn erase_patient(&self, claims: &Claims, new: NewErasure) -> Result<Erasure> {
         let reason = reason(&new.reason)?;
         let tenant = claims.tenant().id();
-        let Meant { patient, scans, deleted } =
-            self.scans_meant(tenant, Subject::of(new.whose)?).await?;
+        let Meant { patient, scans } = self.scans_meant(tenant, Subject::of(new.whose)?).await?;
         require_unnamed(&reason, patient.as_deref())?;
         let id = ErasureId::new(&self.clock, &self.random);
         let order = Order {
@@ -89,8 +86,8 @@ impl Store {
             patient,
             order,
         };
-        let scans = match self.begin_erasure(begun.clone(), scans, deleted.clone()).await {
-            Ok(scans) => scans,
+        let (scans, deleted) = match self.begin_erasure(begun.clone(), scans).await {
+            Ok(meant) => meant,
             Err(error) => {
                 let (by, object) = (claims.subject.clone(), begun.id.to_string());
                 return Err(self.refused(tenant, by, object, error).await);
@@ -131,9 +128,7 @@ impl Store {
                 of_tenant(self.database.pool(), tenant, scan).await?;
                 match self.patient_of(tenant, scan).await? {
                     Some(patient) => patient,
-                    None => {
-                        return Ok(Meant { patient: None, scans: vec![scan], deleted: Vec::new() });
-                    }
+                    None => return Ok(Meant { patient: None, scans: vec![scan] }),
                 }
             }
         };
@@ -142,7 +137,7 @@ impl Store {
         if scans.is_empty() && deleted.is_empty() {
             return Err(ErrorKind::NotFound.error("no scan of that patient is here"));
         }
-        Ok(Meant { patient: Some(patient), scans, deleted })
+        Ok(Meant { patient: Some(patient), scans })
     }
 
     /// Whose scan it is, as the binding has it; None: nobody knows.
@@ -159,17 +154,16 @@ impl Store {
     }
 
     /// Writes down that it has begun, unless one of the scans is held: all of the patient, or nothing. From then on nothing of the patient
-    /// comes back that had come before. Which scans are to be erased.
+    /// comes back that had come before. Which scans are to be erased: those that are there, and those that were deleted before.
     async fn begin_erasure(
         &self,
         begun: Begun,
         scans: Vec<ScanId>,
-        deleted: Vec<ScanId>,
-    ) -> Result<Vec<ScanId>> {
+    ) -> Result<(Vec<ScanId>, Vec<ScanId>)> {
         let tenant = begun.order.tenant;
         audit::begin(&self.database, tenant).await?;
         self.unit(Some(tenant), move |store, unit| {
-            Box::pin(async move { store.begin_in(unit, begun, scans, &deleted).await })
+            Box::pin(async move { store.begin_in(unit, begun, scans).await })
         })
         .await
     }
@@ -179,24 +173,24 @@ impl Store {
         unit: &mut Unit,
         begun: Begun,
         scans: Vec<ScanId>,
-        deleted: &[ScanId],
-    ) -> Result<Vec<ScanId>> {
+    ) -> Result<(Vec<ScanId>, Vec<ScanId>)> {
         let (tenant, id, at_ms) = (begun.order.tenant, begun.id, begun.begun_ms);
         let subject = begun.order.subject.as_str();
         let (action, object) = ("patient.erased", id.to_string());
         audit::append(unit, Entry { tenant, at_ms, subject, action, object }).await?;
-        let scans = match begun.patient {
+        let (scans, deleted) = match begun.patient {
             Some(patient) => {
                 require_patient_free(unit, tenant, &patient).await?;
-                // What became a scan meanwhile is the patient's, too; from here on nothing does that had come before.
+                // What became a scan meanwhile is the patient's, too, and so is what was deleted meanwhile; from here on nothing becomes one
+                // that had come before.
                 let scans = scans_of(&mut **unit, tenant, &patient).await?;
                 let key = Key::made(unit, tenant, &self.random).await?;
                 let names = key.names(&Arrival { patient, ..Arrival::default() });
                 let when = (at_ms, at_ms);
                 barred::bar(unit, tenant, &id.to_string(), &[&names.patient], when).await?;
-                scans
+                (scans, deleted::of_patient(&mut **unit, tenant, names.patient).await?)
             }
-            None => scans,
+            None => (scans, Vec::new()),
         };
         for scan in &scans {
             require_free(unit, tenant, *scan).await?;
@@ -213,8 +207,8 @@ impl Store {
         .run(unit)
         .await?;
         unerased::note(unit, (tenant, id), &scans).await?;
-        unerased::note(unit, (tenant, id), deleted).await?;
-        Ok(scans)
+        unerased::note(unit, (tenant, id), &deleted).await?;
+        Ok((scans, deleted))
     }
 
     async fn erase_scan(&self, begun: Begun, scan: ScanId) -> Result<()> {
@@ -229,8 +223,10 @@ impl Store {
         let erased = self.about(unit, begun, scan).await?;
         let removed = self.remove(unit, &begun.order, scan).await?;
         unerased::forget(unit, tenant, scan).await?;
-        // None: somebody has deleted it meanwhile.
-        let Some(objects) = removed else { return Ok(()) };
+        let Some(objects) = removed else {
+            // Somebody has deleted it meanwhile, and told nobody that it is to be forgotten.
+            return self.erase_deleted_in(unit, begun, scan).await;
+        };
         self.insert_erased(unit, begun, scan, erased).await?;
         for object in objects {
             insert_object(unit, tenant, scan, object).await?;

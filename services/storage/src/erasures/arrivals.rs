@@ -13,6 +13,9 @@ use crate::store::Store;
 
 /// What one call may ask about.
 const ARRIVALS_MAX: usize = 1000;
+/// What is told apart of what was refused because of one erasure, and of what was dropped: programs send the same again for ever. The audit
+/// trail has each.
+const REFUSALS_MAX: i64 = 1000;
 
 impl Store {
     /// Because of what each of them may not come back.
@@ -71,6 +74,11 @@ impl Store {
         audit::append(unit, Entry { tenant, at_ms, subject, action, object: by.clone() }).await?;
         let Names { study, series, .. } = key.names(&arrival);
         barred::bar(unit, tenant, &by, &[&study, &series], (0, at_ms)).await?;
+        let (instances, dropped) = (i64::try_from(told.instances), i64::from(told.dropped));
+        let instances = instances.unwrap_or(i64::MAX);
+        if count_on(unit, (tenant, by.as_str()), at_ms, (instances, dropped)).await? {
+            return Ok(());
+        }
         sqlx::query(
             "INSERT INTO refused_arrivals (tenant_id, id, erasure_id, at_ms, instances, dropped)
              VALUES (?, ?, ?, ?, ?, ?)",
@@ -79,8 +87,8 @@ impl Store {
         .id(RefusalId::new(&self.clock, &self.random))
         .bind(by)
         .bind(at_ms)
-        .bind(i64::try_from(told.instances).unwrap_or(i64::MAX))
-        .bind(i64::from(told.dropped))
+        .bind(instances)
+        .bind(dropped)
         .run(unit)
         .await
         .map(drop)
@@ -106,6 +114,37 @@ impl Store {
     }
 }
 
+/// Adds it to the last row of its kind that there is room for; whether there was one.
+async fn count_on(
+    unit: &mut Unit,
+    (tenant, by): (TenantId, &str),
+    at_ms: i64,
+    (instances, dropped): (i64, i64),
+) -> Result<bool> {
+    let last: Option<String> = sqlx::query_scalar(
+        "SELECT id FROM refused_arrivals WHERE tenant_id = ? AND erasure_id = ? AND dropped = ?
+         ORDER BY id LIMIT 1 OFFSET ?",
+    )
+    .id(tenant)
+    .id(by)
+    .bind(dropped)
+    .bind(REFUSALS_MAX - 1)
+    .fetch_optional(&mut **unit)
+    .await
+    .map_err(failed)?;
+    let Some(last) = last else { return Ok(false) };
+    sqlx::query(
+        "UPDATE refused_arrivals SET at_ms = ?, instances = instances + ? WHERE tenant_id = ? AND id = ?",
+    )
+    .bind(at_ms)
+    .bind(instances)
+    .id(tenant)
+    .bind(last)
+    .run(unit)
+    .await
+    .map(|_| true)
+}
+
 async fn lift_in(
     unit: &mut Unit,
     (tenant, id): (TenantId, ErasureId),
@@ -117,17 +156,7 @@ async fn lift_in(
         .id(id)
         .run(unit)
         .await?;
-    // The same upload with the same key is to make a scan again.
-    sqlx::query(
-        "DELETE FROM idempotency WHERE tenant_id = ? AND fingerprint = '' AND (scan_id = ? OR scan_id IN
-             (SELECT scan_id FROM erased_scans WHERE tenant_id = ? AND erasure_id = ?))",
-    )
-    .id(tenant)
-    .id(id)
-    .id(tenant)
-    .id(id)
-    .run(unit)
-    .await?;
+    free_keys(unit, tenant, id).await?;
     let noted = sqlx::query(
         "UPDATE erasures SET lifted_ms = ?, lifted_by = ?, lifted_reason = ? WHERE tenant_id = ? AND id = ?",
     )
@@ -140,6 +169,30 @@ async fn lift_in(
     .await?;
     if freed == 0 && noted == 0 {
         return Err(ErrorKind::NotFound.error("no such erasure"));
+    }
+    Ok(())
+}
+
+/// The same upload with the same key is to make a scan again. Scan by scan: a statement that looks through all keys of the hospital would wait
+/// for those of scans that are being accepted, which wait for the audit trail, which is held here.
+async fn free_keys(unit: &mut Unit, tenant: TenantId, id: ErasureId) -> Result<()> {
+    let mut scans: Vec<String> = sqlx::query_scalar(
+        "SELECT scan_id FROM erased_scans WHERE tenant_id = ? AND erasure_id = ?",
+    )
+    .id(tenant)
+    .id(id)
+    .fetch_all(&mut **unit)
+    .await
+    .map_err(failed)?;
+    scans.push(id.to_string());
+    for scan in scans {
+        sqlx::query(
+            "DELETE FROM idempotency WHERE tenant_id = ? AND scan_id = ? AND fingerprint = ''",
+        )
+        .id(tenant)
+        .bind(scan)
+        .run(unit)
+        .await?;
     }
     Ok(())
 }

@@ -15,6 +15,11 @@ use crate::identities;
 
 const KEY_BYTES: usize = 32;
 
+/// Because of what one of those digests may not come. It says nothing of an order: for its sake SQLite would look through all rows of the
+/// hospital.
+const BARRED: &str = "SELECT erasure_id FROM barred
+     WHERE tenant_id = ? AND digest IN (?, ?, ?, ?) AND (until_ms = 0 OR until_ms >= ?)";
+
 /// What is known again of a scan. Digests; empty: nobody says.
 #[derive(Debug, Eq, PartialEq)]
 pub struct Names {
@@ -139,7 +144,8 @@ pub async fn names_of(
     Ok(key.names(&Arrival { patient, study_uid, series_uid, original_sha256, received_ms: 0 }))
 }
 
-/// Lets nothing of those digests come back because of `by`: whenever it comes, or (`until_ms`) what had come by then.
+/// Lets nothing of those digests come back because of `by`: whenever it comes, or (`until_ms`) what had come by then. To be called once the
+/// audit trail is held.
 pub async fn bar(
     unit: &mut Unit,
     tenant: TenantId,
@@ -148,12 +154,19 @@ pub async fn bar(
     (until_ms, now_ms): (i64, i64),
 ) -> Result<()> {
     for digest in digests.iter().filter(|digest| !digest.is_empty()) {
-        sqlx::query("DELETE FROM barred WHERE tenant_id = ? AND digest = ? AND erasure_id = ?")
-            .id(tenant)
-            .bind((*digest).to_owned())
-            .bind(by.to_owned())
-            .run(unit)
-            .await?;
+        let known: i64 = sqlx::query_scalar(
+            "SELECT COUNT(*) FROM barred WHERE tenant_id = ? AND digest = ? AND erasure_id = ?",
+        )
+        .id(tenant)
+        .bind((*digest).to_owned())
+        .bind(by.to_owned())
+        .fetch_one(&mut **unit)
+        .await
+        .map_err(failed)?;
+        // For a row that is made anew ingest would look at all that lies there once more.
+        if known > 0 {
+            continue;
+        }
         sqlx::query(
             "INSERT INTO barred (tenant_id, digest, erasure_id, until_ms, noted_ms) VALUES (?, ?, ?, ?, ?)",
         )
@@ -178,20 +191,17 @@ pub async fn barred_by(
     let Names { patient, study, series, original } = key.names(arrival);
     // An empty digest is nobody's. Of what nobody knows when it came, the patient says nothing.
     let patient = if arrival.received_ms > 0 { patient } else { String::new() };
-    sqlx::query_scalar(
-        "SELECT erasure_id FROM barred WHERE tenant_id = ?
-             AND ((until_ms = 0 AND digest IN (?, ?, ?)) OR (until_ms >= ? AND until_ms > 0 AND digest = ?))
-         ORDER BY erasure_id LIMIT 1",
-    )
-    .id(tenant)
-    .bind(study)
-    .bind(series)
-    .bind(original)
-    .bind(arrival.received_ms)
-    .bind(patient)
-    .fetch_optional(executor)
-    .await
-    .map_err(failed)
+    let by: Vec<String> = sqlx::query_scalar(BARRED)
+        .id(tenant)
+        .bind(study)
+        .bind(series)
+        .bind(original)
+        .bind(patient)
+        .bind(arrival.received_ms)
+        .fetch_all(executor)
+        .await
+        .map_err(failed)?;
+    Ok(by.into_iter().min())
 }
 
 /// Refuses what may not come, as part of `unit`. To be asked once the audit trail is held: an erasure comes before it, or finds the scan.
@@ -209,6 +219,9 @@ fn refusal(by: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use platform::db;
+    use sqlx::Row;
+
     use super::*;
 
     fn arrival(patient: &str, study_uid: &str) -> Arrival {
@@ -225,5 +238,16 @@ mod tests {
         assert_ne!(names.patient, one.names(&arrival("", "4711")).study);
         assert!(names.series.is_empty() && names.original.is_empty());
         assert!(names.patient.len() == 64 && !names.patient.contains("4711"));
+    }
+
+    #[tokio::test]
+    async fn what_is_barred_is_found_by_its_digests_however_much_there_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}/storage.db", folder.path().display());
+        let database = db::connect(&url, &crate::MIGRATIONS).await.unwrap();
+        let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {BARRED}"));
+        let rows = sqlx::query(explain).fetch_all(database.pool()).await.unwrap();
+        let plan: String = rows.iter().map(|row| row.get::<String, _>("detail")).collect();
+        assert!(plan.contains("tenant_id=? AND digest=?"), "{plan}");
     }
 }

@@ -4,6 +4,7 @@ use domain::{Result, ScanId, TenantId};
 use platform::db::{BindId, Run, Unit, failed};
 use proto::storage::Arrival;
 use service::topics::SCAN_ERASED;
+use sqlx::{Any, Executor};
 
 use super::barred::{self, Key, Names};
 use super::{Begun, Erased, unerased};
@@ -48,22 +49,31 @@ async fn forget(unit: &mut Unit, tenant: TenantId, scan: ScanId) -> Result<bool>
     Ok(rows > 0)
 }
 
+/// The scans of the patient with that digest that were deleted, oldest first.
+pub(super) async fn of_patient(
+    executor: impl Executor<'_, Database = Any>,
+    tenant: TenantId,
+    digest: String,
+) -> Result<Vec<ScanId>> {
+    let scans: Vec<String> = sqlx::query_scalar(
+        "SELECT scan_id FROM deleted_scans WHERE tenant_id = ? AND patient = ? ORDER BY scan_id",
+    )
+    .id(tenant)
+    .bind(digest)
+    .fetch_all(executor)
+    .await
+    .map_err(failed)?;
+    scans.into_iter().map(ScanId::try_from).collect()
+}
+
 impl Store {
     /// The patient's scans that were deleted, oldest first. One that a version before this has deleted nobody finds.
     pub(super) async fn deleted_of(&self, tenant: TenantId, patient: &str) -> Result<Vec<ScanId>> {
         let Some(key) = Key::if_any(self.database.pool(), tenant).await? else {
             return Ok(Vec::new());
         };
-        let patient = key.names(&Arrival { patient: patient.to_owned(), ..Arrival::default() });
-        let scans: Vec<String> = sqlx::query_scalar(
-            "SELECT scan_id FROM deleted_scans WHERE tenant_id = ? AND patient = ? ORDER BY scan_id",
-        )
-        .id(tenant)
-        .bind(patient.patient)
-        .fetch_all(self.database.pool())
-        .await
-        .map_err(failed)?;
-        scans.into_iter().map(ScanId::try_from).collect()
+        let names = key.names(&Arrival { patient: patient.to_owned(), ..Arrival::default() });
+        of_patient(self.database.pool(), tenant, names.patient).await
     }
 
     /// Erases what is left of a scan that was deleted before: here words about it, and elsewhere what others have of it.
@@ -74,7 +84,13 @@ impl Store {
         .await
     }
 
-    async fn erase_deleted_in(&self, unit: &mut Unit, begun: &Begun, scan: ScanId) -> Result<()> {
+    /// The same as part of `unit`.
+    pub(super) async fn erase_deleted_in(
+        &self,
+        unit: &mut Unit,
+        begun: &Begun,
+        scan: ScanId,
+    ) -> Result<()> {
         let (tenant, at_ms) = (begun.order.tenant, self.clock.now_ms());
         unerased::forget(unit, tenant, scan).await?;
         let known: Option<(String, String, String, i64)> = sqlx::query_as(

@@ -216,7 +216,11 @@ pub async fn what_was_erased_comes_back_only_once_somebody_lets_it(world: World)
     let found = ask(&[before.clone(), late.clone()]).await;
     assert_eq!(found.erasure_ids, [done.id.clone(), String::new()]);
     let told = ErasedArrival { arrival: Some(before), instances: 8, dropped: true };
-    world.erasures.clone().note_erased(world.by(world.hospital, told)).await.unwrap();
+    let note = async || {
+        let told = world.by(world.hospital, told.clone());
+        world.erasures.clone().note_erased(told).await.unwrap();
+    };
+    note().await;
     let known = ask(std::slice::from_ref(&late)).await;
     assert_eq!(known.erasure_ids, std::slice::from_ref(&done.id));
     assert_ne!(known.version, found.version);
@@ -227,6 +231,25 @@ pub async fn what_was_erased_comes_back_only_once_somebody_lets_it(world: World)
     let refused: Vec<_> =
         receipt().await.refused.iter().map(|one| (one.instances, one.dropped)).collect();
     assert_eq!((refused, noted(&world, "erased.dropped").await), (vec![(8, true)], 1));
+    // Whoever sends it again and again fills no table: what comes then is counted in a row that there is.
+    let digits = "(SELECT 0 AS n UNION SELECT 1 UNION SELECT 2 UNION SELECT 3 UNION SELECT 4
+         UNION SELECT 5 UNION SELECT 6 UNION SELECT 7 UNION SELECT 8 UNION SELECT 9)";
+    let many = format!(
+        "INSERT INTO refused_arrivals (tenant_id, id, erasure_id, at_ms, instances, dropped)
+         SELECT e.tenant_id, 100 * a.n + 10 * b.n + c.n, e.id, 1, 1, 1
+         FROM erasures e, {digits} a, {digits} b, {digits} c"
+    );
+    world.ports.database.pool().execute(sqlx::AssertSqlSafe(many)).await.unwrap();
+    world.clock.advance(1);
+    note().await;
+    // Nothing else is refused by that: what lies with ingest is not looked at again.
+    assert_eq!(ask(std::slice::from_ref(&late)).await.version, known.version);
+    let most: i64 = sqlx::query_scalar("SELECT MAX(instances) FROM refused_arrivals")
+        .fetch_one(world.ports.database.pool())
+        .await
+        .unwrap();
+    assert_eq!((world.count("refused_arrivals").await, most), (1001, 9));
+    assert_eq!(noted(&world, "erased.dropped").await, 2);
 
     let lift = async |tenant: TenantId, role: Role| {
         let lift = ErasureLift { id: done.id.clone(), reason: "it was another's".into() };
@@ -291,6 +314,45 @@ pub async fn a_scan_that_was_deleted_before_is_found_by_the_erasure_of_its_patie
     assert!(last.scans.len() == 1 && last.scans[0].deleted_ms > 0, "{last:?}");
     let gone = erase(&world, by, patient("4712"), "so").await.unwrap_err();
     assert_eq!(gone.code(), Code::NotFound);
+}
+
+pub async fn a_scan_that_is_deleted_while_its_patient_is_erased_is_erased_all_the_same(
+    world: World,
+) {
+    let by = (world.hospital, Role::Admin);
+    let pool = world.ports.database.pool();
+    // Before the erasure has begun, when it knows its scans; and behind its first scan.
+    let moments = [("audit", "NEW.action = 'patient.erased'"), ("erased_scans", "1 = 1")];
+    for ((table, when), number) in moments.into_iter().zip(["canary-4712", "canary-4713"]) {
+        let mut ids = BTreeSet::new();
+        for nth in ["first", "second", "third"] {
+            let scan = world.accept(of(&format!("{nth} {number}"), number)).await.unwrap();
+            if nth == "first" {
+                delete(&world, &scan.id).await.unwrap();
+            }
+            ids.insert(scan.id);
+            world.clock.advance(1);
+        }
+        let deleted = "IN (SELECT scan_id FROM deleted_scans)";
+        let trigger = format!(
+            "CREATE TRIGGER in_between AFTER INSERT ON {table} FOR EACH ROW BEGIN
+                 INSERT INTO deleted_scans (tenant_id, scan_id, patient, study, series, original, deleted_ms)
+                     SELECT s.tenant_id, s.id, d.patient, 'a study', '', '', 7 FROM scans s, deleted_scans d
+                     WHERE {when} AND s.state <> 'deleted';
+                 DELETE FROM jobs WHERE {when} AND scan_id {deleted};
+                 DELETE FROM identities WHERE {when} AND scan_id {deleted};
+                 UPDATE scans SET state = 'deleted' WHERE {when} AND id {deleted}; END"
+        );
+        pool.execute(sqlx::AssertSqlSafe(trigger)).await.unwrap();
+        let done = erase(&world, by, patient(number), "so").await;
+        pool.execute("DROP TRIGGER in_between").await.unwrap();
+        let done = done.unwrap();
+        let erased: BTreeSet<_> = done.scans.iter().map(|scan| scan.id.clone()).collect();
+        assert_eq!((erased, done.unerased.len()), (ids, 0), "{table}");
+        assert!(done.scans.iter().any(|scan| scan.deleted_ms == 7), "{table}: {done:?}");
+        assert_eq!(world.count("deleted_scans").await, 0, "{table}");
+    }
+    assert_eq!(noted(&world, "scan.erased").await, 6);
 }
 
 pub async fn nothing_is_said_of_an_erased_scan_by_whoever_had_a_link_in_hand(world: World) {

@@ -53,6 +53,7 @@ on_every_database! {
     erasing::nothing_is_said_of_an_erased_scan_by_whoever_had_a_link_in_hand;
     erasing::what_was_erased_comes_back_only_once_somebody_lets_it;
     erasing::a_scan_that_was_deleted_before_is_found_by_the_erasure_of_its_patient;
+    erasing::a_scan_that_is_deleted_while_its_patient_is_erased_is_erased_all_the_same;
     erasing::a_hold_outlasts_every_way_to_delete;
     erasing::a_hold_that_is_placed_again_is_of_whoever_did_so_last;
     erasing::a_hold_in_the_middle_of_an_erasure_keeps_the_rest_and_the_receipt_says_so;
