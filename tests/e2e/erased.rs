@@ -64,6 +64,10 @@ async fn comes_back_once_it_is_let(
     let failed = said["00081198"]["Value"].as_array().context("what has failed")?;
     ensure!(status == 409 && failed.len() == slices.len(), "{status} {said}");
     ensure!(failed.iter().all(|one| one["00081197"]["Value"][0] == 0x0124), "{said}");
+    // By which erasure, to the end of it.
+    let words = |one: &Value| one["00000902"]["Value"][0].as_str().map(str::to_owned);
+    let is_whole = |words: String| words.contains("(erasure ") && words.ends_with(").");
+    ensure!(failed.iter().all(|one| words(one).is_some_and(is_whole)), "{said}");
     let path = format!("/v1/erasures/{erasure}");
     let (_, receipt) = client.json(&path).await?;
     let refused = receipt["statement"]["refused"].as_array().context("what was refused")?;

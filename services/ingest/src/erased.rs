@@ -64,7 +64,7 @@ impl Uploads {
 }
 
 /// What whoever sent it is told.
-pub fn words(by: &str) -> String {
+fn words(by: &str) -> String {
     format!(
         "Its patient was erased after it came, or its study, series or file was (erasure {by})."
     )

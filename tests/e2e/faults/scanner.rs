@@ -39,6 +39,8 @@ impl Scanner {
         std::fs::write(&table, json!({ "senders": [sender] }).to_string())?;
         mesh.set("ingest", "dicom-listen", &address);
         mesh.set("ingest", "dicom-senders", &table.display().to_string());
+        // Whoever looks says that a study is whole: half of one waits for the rest, however long a machine takes to start ingest again.
+        mesh.set("ingest", "dicom-quiet-s", "3600");
         for ingest in mesh.parts_of("ingest") {
             mesh.renew(ingest)?;
         }

@@ -418,7 +418,7 @@ pub async fn keep_all(arriving: Vec<Arriving>) -> Result<()> {
 
 /// Gives each its name.
 fn put(flushed: Vec<Flushed>) -> io::Result<()> {
-    let (mut folders, mut named) = (BTreeSet::new(), Vec::with_capacity(flushed.len()));
+    let mut folders = BTreeSet::new();
     for Flushed { draft, path, place, series, looked } in flushed {
         let twice = length_at(&path);
         // Before it is there: whoever finds it need not have it looked at.
@@ -426,14 +426,11 @@ fn put(flushed: Vec<Flushed>) -> io::Result<()> {
             looked.note(&path, series);
         }
         draft.replace(&path).inspect_err(|_| looked.forget(&path))?;
-        folders.insert(durable::folder_of(&path).to_owned());
-        named.push((place, twice));
-    }
-    folders.iter().try_for_each(|folder| durable::flush_folder(folder))?;
-    for (place, twice) in named {
+        // It takes its room from here on, whatever becomes of the others.
         place.keep(twice);
+        folders.insert(durable::folder_of(&path).to_owned());
     }
-    Ok(())
+    folders.iter().try_for_each(|folder| durable::flush_folder(folder))
 }
 
 /// Whose share of the room a sender's instances are: before a point stands who has one together with others.

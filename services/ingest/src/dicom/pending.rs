@@ -220,20 +220,27 @@ impl Pending {
         let keepers: HashSet<&Keeper> = keepers.collect();
         let mut told = HashMap::new();
         for by in keepers {
-            let still = self.still(by, reception).await.unwrap_or_else(|error| {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "whether a scan is still kept cannot be told now"
-                );
-                (Fate::Waiting, None)
-            });
-            told.insert(by, still);
+            match self.still(by, reception).await {
+                Ok(still) => {
+                    told.insert(by, still);
+                }
+                Err(error) => {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "whether a scan is still kept cannot be told now"
+                    );
+                    // Whoever has asked waits: no more is asked of who is away.
+                    break;
+                }
+            }
         }
         for (one, fate) in asked.referenced.iter().zip(fates) {
-            let still = keeper(held, one, *fate).and_then(|by| told.get(by));
-            let Some((still, of_scans)) = still else { continue };
-            let is_left = of_scans.as_ref().is_none_or(|of| of.has(&file_name(&one.instance)));
-            *fate = if is_left { *still } else { Fate::Lost };
+            let Some(by) = keeper(held, one, *fate) else { continue };
+            *fate = match told.get(by) {
+                None => Fate::Waiting,
+                Some((_, Some(of_scans))) if !of_scans.has(&file_name(&one.instance)) => Fate::Lost,
+                Some((still, _)) => *still,
+            };
         }
     }
 

@@ -13,12 +13,14 @@ use domain::{ErrorKind, Result};
 use futures::{Stream, TryStreamExt, stream};
 use imaging::{DicomInstance, Refusal, RefusalReason};
 use jail::answer::series_digest;
+use platform::trail;
 use proto::ingest::{StoreHeader, StoredInstance};
 use proto::storage::{Arrival, ErasedArrival};
 use service::claims::Claims;
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio::task::JoinHandle;
+use tracing::Instrument;
 
 use super::dimse::is_uid;
 use super::inbox::{Arriving, NotTaken, keep_all};
@@ -27,7 +29,6 @@ use super::reception::Reception;
 use super::senders::Sender;
 use super::telling::count_instance;
 use crate::decoder::TOGETHER;
-use crate::erased;
 use crate::spool::{Piece, Spooled, WRITE_BYTES, unusable};
 use crate::upload::Uploads;
 
@@ -130,7 +131,9 @@ pub async fn store(
             done(&mut in_hand, &mut stored).await?;
         }
         let (request, some) = (request.clone(), std::mem::take(&mut together));
-        in_hand.push_back(tokio::spawn(async move { request.some(some).await }));
+        // From where they come, the audit trail says of what is refused.
+        let storing = async move { request.some(some).await }.in_current_span();
+        in_hand.push_back(tokio::spawn(trail::propagate(trail::current(), storing)));
         bytes_together = 0;
     }
     while !in_hand.is_empty() {
@@ -178,8 +181,9 @@ impl Request {
     async fn some(&self, spooled: Vec<(Spooled, String)>) -> Result<Vec<StoredInstance>> {
         let paths: Vec<PathBuf> = spooled.iter().map(|(one, _)| one.path().to_owned()).collect();
         let looked = self.uploads.decoder.instances(&paths).await?;
-        let turn = self.reception.keeping.take(self.uploads.decoder.party()).await;
+        // Before a turn is taken: while storage is slow, none is held for it.
         let erased = self.erased(&looked).await?;
+        let turn = self.reception.keeping.take(self.uploads.decoder.party()).await;
         let mut stored = Vec::with_capacity(spooled.len());
         let (mut arriving, mut refusals) = (Vec::new(), Vec::new());
         for (((one, syntax), looked), by) in spooled.iter().zip(looked).zip(erased) {
@@ -197,8 +201,10 @@ impl Request {
             stored.push(answered(told, failure));
         }
         if !arriving.is_empty() {
-            keep_all(arriving).await?;
+            let kept = keep_all(arriving).await;
+            // Where it failed amid them, some are there.
             self.sender.news.notify_one();
+            kept?;
         }
         drop(turn);
         for one in &stored {
@@ -241,7 +247,8 @@ impl Request {
             let told = ErasedArrival { arrival, instances: 1, dropped: false };
             self.uploads.note_erased(told, &self.token).await?;
         }
-        Ok(Failure { reason: NOT_AUTHORISED, words: erased::words(by) })
+        // An answer has 64 characters for it, and the reason says the rest.
+        Ok(Failure { reason: NOT_AUTHORISED, words: format!("It was erased (erasure {by}).") })
     }
 
     /// Begins to put it into the inbox, all of it, unless it was erased `by` something; or says why not.

@@ -9,7 +9,7 @@ use service::Peer;
 use service::claims::authorised;
 
 use crate::door::{Hospitals, NORTH, series, until};
-use crate::stow::{by_north, failures};
+use crate::stow::{CAME_FROM, by_north, failures};
 use crate::world::World;
 
 const NOT_AUTHORISED: u32 = 0x0124;
@@ -31,7 +31,7 @@ async fn receipt(hospitals: &Hospitals, id: &str) -> Result<Erasure> {
 }
 
 /// How many instances lie below the folder.
-fn lying(folder: &Path) -> usize {
+pub fn lying(folder: &Path) -> usize {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let count = |path: &Path| match path.is_dir() {
         true => lying(path),
@@ -65,7 +65,16 @@ async fn what_was_erased_goes_from_the_inbox_and_comes_back_by_no_door_until_it_
     dropped(&hospitals, &id, 11).await;
     let refused = by_north(&hospitals, "", &slices).await;
     assert_eq!(failures(&refused), [NOT_AUTHORISED; 8]);
-    assert!(refused.iter().all(|one| one.comment.contains(&id)), "{refused:?}");
+    // As much as an answer by DICOMweb has room for.
+    let is_whole = |words: &str| words.contains(&id) && words.chars().count() <= 64;
+    assert!(refused.iter().all(|one| is_whole(&one.comment)), "{refused:?}");
+    let origins = hospitals.storage.origins("erased.refused").await;
+    assert!(origins.iter().any(|origin| origin == CAME_FROM), "{origins:?}");
+    let origins = hospitals.storage.origins("erased.dropped").await;
+    assert!(
+        !origins.is_empty() && origins.iter().all(|origin| origin == "NORTH_MR"),
+        "{origins:?}"
+    );
     assert_eq!(hospitals.scans().await.len(), 0);
     // Another examination is one.
     assert_eq!(failures(&by_north(&hospitals, "", &series(72)).await), [0; 8]);

@@ -191,6 +191,15 @@ impl Storage {
         limits.set_of_tenant(authorised(new, operator)).await.unwrap();
     }
 
+    /// From where such things were done, as the audit trail says.
+    pub async fn origins(&self, action: &'static str) -> Vec<String> {
+        sqlx::query_scalar("SELECT origin FROM audit WHERE action = ?")
+            .bind(action)
+            .fetch_all(self.ports.database.pool())
+            .await
+            .unwrap()
+    }
+
     /// How many rows of the table there are.
     pub async fn count(&self, table: &'static str) -> i64 {
         let query = sqlx::AssertSqlSafe(format!("SELECT COUNT(*) FROM {table}"));

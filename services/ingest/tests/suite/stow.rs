@@ -10,10 +10,15 @@ use proto::ingest::{
     StoreHeader, StoreInstance, StorePart, StoredInstance, StudyCompleted, StudyToComplete,
     UploadEnd,
 };
-use service::claims::authorised;
+use service::Peer;
+use service::claims::{ORIGIN, authorised};
 
 use crate::decoders::scripted;
 use crate::door::{Hospitals, NORTH, SOUTH, series, until};
+use crate::erased::lying;
+
+/// From where all of them come.
+pub const CAME_FROM: &str = "10.0.0.9";
 
 /// Stores those files as parts of one request, in the name of that token's bearer; empty: of any study.
 async fn stored(
@@ -33,7 +38,8 @@ async fn stored(
         .chain(files.iter().flat_map(of))
         .chain([Part::End(UploadEnd { size_bytes })]);
     let parts: Vec<_> = parts.map(|part| StorePart { part: Some(part) }).collect();
-    let request = authorised(stream::iter(parts), token);
+    let mut request = authorised(stream::iter(parts), token);
+    request.metadata_mut().insert(ORIGIN, CAME_FROM.parse().unwrap());
     let mut ingest = hospitals.ingest.clone().unwrap();
     Ok(ingest.store_instances(request).await?.into_inner().instances)
 }
@@ -184,6 +190,23 @@ async fn an_instance_that_cannot_be_read_is_told_of_as_a_file_that_is_refused() 
     let told = hospitals.storage.refused().await;
     let problems: Vec<_> = told.iter().map(|refused| refused.problem.as_str()).collect();
     assert_eq!(problems, ["not-an-image"]);
+}
+
+#[tokio::test]
+async fn while_nobody_can_tell_what_was_erased_nothing_is_taken_and_the_sender_comes_back() {
+    let mut hospitals = Hospitals::open().await;
+    let away = Peer::connect("http://127.0.0.1:1").unwrap();
+    let storage = std::mem::replace(&mut hospitals.storage.peer, away);
+    hospitals.kill().await;
+    hospitals.start().await;
+    let sent = stored(&hospitals, "", &series(64), &hospitals.tokens[0]).await;
+    assert_eq!(sent.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(lying(&hospitals.folder().join("spool/inbox")), 0);
+    hospitals.storage.peer = storage;
+    hospitals.kill().await;
+    hospitals.start().await;
+    assert_eq!(failures(&by_north(&hospitals, "", &series(64)).await), [0; 8]);
+    assert_eq!(hospitals.scans_when(1).await[0].shape[0], 8);
 }
 
 #[tokio::test]

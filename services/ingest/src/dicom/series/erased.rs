@@ -2,6 +2,7 @@
 
 use domain::Result;
 use imaging::RefusalReason;
+use platform::trail::{self, Circumstances};
 use proto::storage::{Arrival, ErasedArrival};
 
 use super::Gathering;
@@ -35,15 +36,15 @@ impl Gathering {
         let to_look = self.series.iter();
         let to_look = to_look.filter(|(_, known)| !known.in_hand && known.looked != version);
         let to_look: Vec<String> = to_look.map(|(series, _)| series.clone()).collect();
-        if to_look.len() > LOOKS_MAX {
-            self.asks_ms = now_ms;
-        }
+        let is_more = to_look.len() > LOOKS_MAX;
         for series in to_look.into_iter().take(LOOKS_MAX) {
             let Some((arrival, instances)) = self.lying(&series, &acting).await? else { continue };
             let uploads = &self.reception.uploads;
             if uploads.erased_by(&arrival, &acting.token).await?.is_some() {
                 let told = ErasedArrival { arrival: Some(arrival), instances, dropped: true };
-                uploads.note_erased(told, &acting.token).await?;
+                // Where it came from, as the audit trail says it of scans.
+                let asked = Circumstances::new(self.sender.title().to_owned(), String::new());
+                trail::asked(asked, uploads.note_erased(told, &acting.token)).await?;
                 self.remove(series).await?;
                 tracing::warn!(
                     calling = self.sender.title(),
@@ -53,6 +54,9 @@ impl Gathering {
             } else if let Some(known) = self.series.get_mut(&series) {
                 known.looked.clone_from(&version);
             }
+        }
+        if is_more {
+            self.asks_ms = now_ms;
         }
         Ok(())
     }
