@@ -10,6 +10,7 @@ use tonic::{Code, Status};
 use crate::Store;
 use crate::cstore::{self, Titles};
 use crate::dial::Dial;
+use crate::event::About;
 use crate::format::{Kind, listed};
 use crate::handed::{Handed, Of};
 use crate::hospitals::Hospitals;
@@ -66,7 +67,7 @@ async fn attempted(store: &Store, ways: &Ways, due: &Due) -> Result<Attempted> {
     if let Some(why) = ways.hospitals.holds(due.tenant).await? {
         return Ok(Outcome::Held(why.to_owned()).into());
     }
-    let parcel = match packed(&ways.handed, due).await? {
+    let parcel = match packed(store, &ways.handed, due).await? {
         Ok(parcel) => parcel,
         Err(why) => {
             let words = clipped(&format!("there is nothing to send: {why}"));
@@ -81,12 +82,20 @@ async fn attempted(store: &Store, ways: &Ways, due: &Due) -> Result<Attempted> {
 }
 
 /// What is to be sent, or in words why there is nothing.
-async fn packed(handed: &Handed, due: &Due) -> Result<Result<Parcel, String>> {
-    let of = Of { tenant: due.tenant, scan: due.scan };
+async fn packed(store: &Store, handed: &Handed, due: &Due) -> Result<Result<Parcel, String>> {
+    let scan = match &due.about {
+        About::Scan(scan) => *scan,
+        // Webhooks alone have deliveries of such.
+        About::Event(id) => {
+            let body = store.event(due.tenant, id).await?;
+            return Ok(Ok(Parcel::Message(Message::of_event(body))));
+        }
+    };
+    let of = Of { tenant: due.tenant, scan };
     Ok(match due.kind {
         Kind::Webhook => {
             let document = handed.document(of).await?;
-            Ok(Parcel::Message(Message::new(&due.formats, &due.id, due.scan, &document)?))
+            Ok(Parcel::Message(Message::new(&due.formats, &due.id, scan, &document)?))
         }
         Kind::Stow | Kind::Cstore => {
             let objects = objects(handed, of, &listed(&due.formats)).await?;

@@ -12,6 +12,7 @@ use sqlx::{Any, FromRow, QueryBuilder};
 
 use crate::Store;
 use crate::audit::{Act, Note};
+use crate::event::About;
 use crate::format::listed;
 
 /// A row that is listed.
@@ -19,6 +20,8 @@ use crate::format::listed;
 struct Row {
     delivery_id: String,
     scan_id: String,
+    event_id: String,
+    event_type: String,
     destination_id: String,
     destination: String,
     formats: String,
@@ -34,8 +37,8 @@ struct Row {
 macro_rules! rows {
     ($rest:literal) => {
         concat!(
-            "SELECT delivery_id, scan_id, destination_id, destination, formats, answer, state, attempts,
-                 made_ms, due_ms, ended_ms, words
+            "SELECT delivery_id, scan_id, event_id, event_type, destination_id, destination, formats, answer, state,
+                 attempts, made_ms, due_ms, ended_ms, words
              FROM deliveries ",
             $rest
         )
@@ -126,7 +129,8 @@ impl Store {
             return Err(ErrorKind::Conflict.error(why));
         }
         let note = Note::by(tenant.id(), subject.to_owned(), Act::SentAgain, now_ms);
-        note.about(row.scan_id.clone()).keep(unit, self).await?;
+        let about = About::of(&row.scan_id, row.event_id.clone())?;
+        note.about(about.object()).keep(unit, self).await?;
         Ok(row.told())
     }
 }
@@ -149,13 +153,15 @@ impl Row {
             "failed" => DeliveryState::Failed,
             _ => DeliveryState::Waiting,
         };
+        // Of an event of no scan, its type: the wire has no field of its own for that.
+        let answer = if self.scan_id.is_empty() { self.event_type } else { self.answer };
         DeliveryEntry {
             id: self.delivery_id,
             scan_id: self.scan_id,
             destination_id: self.destination_id,
             destination: self.destination,
             formats: listed(&self.formats),
-            answer: self.answer,
+            answer,
             state: state.into(),
             attempts: u32::try_from(self.attempts).unwrap_or(u32::MAX),
             made_ms: self.made_ms,

@@ -19,6 +19,7 @@ use strum::{EnumString, IntoStaticStr};
 
 use crate::Store;
 use crate::audit::{Act, Note};
+use crate::event::About;
 
 /// How often it is looked at what hospitals are: suspended means stopped within a minute.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -141,6 +142,7 @@ async fn round(store: &Store, hospitals: &Hospitals) -> Result<()> {
 struct Waiting {
     delivery_id: String,
     scan_id: String,
+    event_id: String,
     destination_id: String,
 }
 
@@ -216,7 +218,7 @@ impl Store {
         let now_ms = self.clock.now_ms();
         // An attempt that is under way asks what the hospital is before it sends; its row is given up once that has ended.
         let waiting: Vec<Waiting> = sqlx::query_as(
-            "SELECT delivery_id, scan_id, destination_id FROM deliveries
+            "SELECT delivery_id, scan_id, event_id, destination_id FROM deliveries
              WHERE tenant_id = ? AND state = 'waiting' AND leased_until_ms <= ? ORDER BY delivery_id LIMIT ?",
         )
         .id(tenant)
@@ -226,7 +228,8 @@ impl Store {
         .await
         .map_err(failed)?;
         let more = waiting.len() as i64 == ENDED_PER_UNIT;
-        for Waiting { delivery_id, scan_id, destination_id } in waiting {
+        for Waiting { delivery_id, scan_id, event_id, destination_id } in waiting {
+            let about = About::of(&scan_id, event_id)?;
             let changed = sqlx::query(
                 "UPDATE deliveries SET state = 'failed', ended_ms = ?, words = ?
                  WHERE tenant_id = ? AND delivery_id = ? AND state = 'waiting' AND leased_until_ms <= ?",
@@ -240,7 +243,7 @@ impl Store {
             .await?;
             if changed > 0 {
                 let note = Note::of_destination(tenant, &destination_id, Act::Closed, now_ms);
-                note.about(scan_id).keep(unit, self).await?;
+                note.about(about.object()).keep(unit, self).await?;
             }
         }
         Ok(more)

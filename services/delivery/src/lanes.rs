@@ -191,7 +191,7 @@ fn count(due: &Due, outcome: &Outcome, took: Duration) {
     histogram!("medseg_delivery_seconds", "kind" => kind).record(took);
     tracing::info!(
         tenant.id = %due.tenant,
-        scan.id = %due.scan,
+        scan.id = due.about.scan().map(tracing::field::display),
         delivery.id = due.id,
         destination.id = %due.destination,
         attempts = due.attempts,

@@ -1,9 +1,10 @@
 //! Pushes results to the systems that a hospital names: signed webhooks, DICOM objects by STOW-RS and C-STORE, messages of HL7 v2 by
 //! MLLP, and FHIR resources.
 //!
-//! Each completed scan leaves a row for each destination, in one unit with what says that the event was heard; lanes, one for each
-//! destination, send what is due and note what became of it. What is sent may be sent twice, with the same id, and is never lost: it
-//! is delivered, or failed in words that somebody reads, and can be sent again.
+//! Each completed scan leaves a row for each destination, and news of drift one for each webhook that takes CloudEvents, in one unit
+//! with what says that the event was heard; lanes, one for each destination, send what is due and note what became of it. What is sent
+//! may be sent twice, with the same id, and is never lost: it is delivered, or failed in words that somebody reads, and can be sent
+//! again.
 
 mod attempt;
 mod audit;
@@ -37,12 +38,12 @@ use std::sync::Arc;
 
 use domain::{Clock, Random, Result};
 use platform::db::{self, Database};
-use platform::queue::{self, Queue};
+use platform::queue::{self, Event, Queue};
 use proto::delivery::delivery_server::DeliveryServer;
 use proto::storage::handover_client::HandoverClient;
 use secrecy::{ExposeSecret, SecretString};
 use service::claims::{ServiceToken, Verifier};
-use service::topics::{SCAN_COMPLETED, SCAN_ERASED};
+use service::topics::{DRIFT_CLEARED, DRIFT_DETECTED, SCAN_COMPLETED, SCAN_ERASED};
 use service::{Peer, Service, Worker, check, listen};
 use strum::VariantArray;
 use tokio::sync::Notify;
@@ -51,7 +52,7 @@ use tonic::service::Routes;
 use attempt::Ways;
 use dial::Dial;
 use erased::Erased;
-use event::Completed;
+use event::News;
 use handed::Handed;
 use hospitals::Hospitals;
 use post::Post;
@@ -79,7 +80,7 @@ pub struct Config {
     #[arg(long, env, hide_env_values = true)]
     pub database_url: SecretString,
 
-    /// Where news of completed scans comes from: `amqp://…` or `sqlite://…`.
+    /// Where news of completed scans and of drift comes from: `amqp://…` or `sqlite://…`.
     #[arg(long, env, hide_env_values = true)]
     pub queue_url: SecretString,
 
@@ -148,7 +149,7 @@ pub struct Peers {
 }
 
 impl Ports {
-    /// Opens what the URLs name, migrates the database and joins those who listen to completed scans.
+    /// Opens what the URLs name, migrates the database and joins those who listen to what is pushed.
     pub async fn open(
         database_url: &str,
         queue: Queue,
@@ -157,7 +158,7 @@ impl Ports {
     ) -> Result<Ports> {
         let database = db::connect(database_url, &MIGRATIONS).await?;
         // From the first start on nothing is missed, also not what comes before the worker subscribes.
-        for event in [SCAN_COMPLETED, SCAN_ERASED] {
+        for event in [SCAN_COMPLETED, DRIFT_DETECTED, DRIFT_CLEARED, SCAN_ERASED] {
             if let Err(error) = queue.create_group(event, GROUP).await {
                 tracing::warn!(
                     event = event.0,
@@ -224,7 +225,9 @@ pub fn build(settings: Settings, ports: Ports, peers: Peers) -> Result<Service> 
     };
     let verifier = Verifier::new(peers.auth, clock);
     let workers = vec![
-        hear(store.clone(), queue.clone()),
+        hear(store.clone(), queue.clone(), SCAN_COMPLETED, News::completed),
+        hear(store.clone(), queue.clone(), DRIFT_DETECTED, News::detected),
+        hear(store.clone(), queue.clone(), DRIFT_CLEARED, News::cleared),
         erase(store.clone(), queue.clone()),
         hospitals::watch(store.clone(), hospitals),
         lanes::send(store.clone(), ways),
@@ -244,11 +247,16 @@ pub fn build(settings: Settings, ports: Ports, peers: Peers) -> Result<Service> 
     })
 }
 
-/// Makes a delivery of each completed scan for each destination.
-fn hear(store: Store, queue: Queue) -> Worker {
-    listen(queue, SCAN_COMPLETED, GROUP, WINDOW, move |body| {
+/// Makes deliveries of each such event, which `read` reads, for the destinations that take it.
+fn hear(
+    store: Store,
+    queue: Queue,
+    event: Event<'static>,
+    read: fn(Vec<u8>) -> Result<News>,
+) -> Worker {
+    listen(queue, event, GROUP, WINDOW, move |body| {
         let store = store.clone();
-        async move { store.hear(Completed::parse(&body)?).await }
+        async move { store.hear(read(body)?).await }
     })
 }
 

@@ -1,14 +1,14 @@
 //! The outbox: what is made of an event, what is due, who sends it, and how that has ended.
 
-use domain::{DeliveryId, DestinationId, ErrorKind, Result, ScanId, TenantId};
+use domain::{DeliveryId, DestinationId, ErrorKind, Result, TenantId};
 use platform::db::{BindId, Run, Unit, failed};
 use sqlx::FromRow;
 
 use crate::Store;
 use crate::audit::{Act, Note};
 use crate::erased::{forget, is_erased};
-use crate::event::Completed;
-use crate::format::Kind;
+use crate::event::{About, News, Pushed};
+use crate::format::{CLOUD_EVENT, Kind};
 use crate::objection::times_after;
 use crate::outcome::{Attempted, Outcome};
 use crate::pause::{DELIVERY_MS_MAX, DESTINATION_MS_MAX, pause_ms};
@@ -45,7 +45,7 @@ pub struct Waiting {
 pub struct Due {
     pub tenant: TenantId,
     pub id: String,
-    pub scan: ScanId,
+    pub about: About,
     pub destination: DestinationId,
     pub kind: Kind,
     pub url: String,
@@ -68,6 +68,7 @@ pub struct Due {
 struct DueRow {
     delivery_id: String,
     scan_id: String,
+    event_id: String,
     kind: String,
     url: String,
     secret: String,
@@ -81,14 +82,14 @@ struct DueRow {
 }
 
 impl Store {
-    /// Makes a delivery for each destination that the scan's hospital has now, in one unit with what says that the event was heard:
-    /// the same event again changes nothing.
-    pub async fn hear(&self, done: Completed) -> Result<()> {
+    /// Makes a delivery for each destination that the hospital has now and that takes it, in one unit with what says that the event was
+    /// heard: the same event again changes nothing.
+    pub async fn hear(&self, news: News) -> Result<()> {
         let store = self.clone();
-        let (tenant, scan) = (done.tenant, done.scan);
+        let (tenant, scan) = (news.tenant, news.scan());
         let heard = self
             .database
-            .unit(move |unit| Box::pin(async move { store.hear_in(unit, &done).await }))
+            .unit(move |unit| Box::pin(async move { store.hear_in(unit, &news).await }))
             .await;
         match heard {
             Err(error) if error.kind() == ErrorKind::Conflict => (),
@@ -96,41 +97,58 @@ impl Store {
             Ok(()) => self.due.notify_one(),
         }
         // Of two units at once neither sees the other's rows: whoever erases sees these deliveries, or they are seen to be erased here.
-        self.forget_erased(tenant, scan).await
+        match scan {
+            Some(scan) => self.forget_erased(tenant, scan).await,
+            None => Ok(()),
+        }
     }
 
-    async fn hear_in(&self, unit: &mut Unit, done: &Completed) -> Result<()> {
+    async fn hear_in(&self, unit: &mut Unit, news: &News) -> Result<()> {
         let now_ms = self.clock.now_ms();
         sqlx::query("INSERT INTO heard (tenant_id, event_id, heard_ms) VALUES (?, ?, ?)")
-            .id(done.tenant)
-            .bind(done.event_id.clone())
+            .id(news.tenant)
+            .bind(news.event_id.clone())
             .bind(now_ms)
             .run(unit)
             .await?;
-        if is_erased(unit, done.tenant, done.scan).await? {
+        if let Some(scan) = news.scan()
+            && is_erased(unit, news.tenant, scan).await?
+        {
             return Ok(());
         }
-        let destinations: Vec<(String, String, String)> = sqlx::query_as(
+        let mut destinations: Vec<(String, String, String)> = sqlx::query_as(
             "SELECT destination_id, name, formats FROM destinations WHERE tenant_id = ? AND enabled = 1",
         )
-        .id(done.tenant)
+        .id(news.tenant)
         .fetch_all(&mut **unit)
         .await
         .map_err(failed)?;
+        let (scan_id, answer, event_type) = match &news.pushed {
+            Pushed::Scan { scan, answer } => (scan.to_string(), answer.name(), ""),
+            Pushed::Event { event_type, body } => {
+                // Webhooks alone have this format; all others are of a result.
+                destinations.retain(|(_, _, formats)| formats == CLOUD_EVENT);
+                if !destinations.is_empty() {
+                    self.keep_event(unit, news, body).await?;
+                }
+                (String::new(), "", *event_type)
+            }
+        };
         for (destination_id, name, formats) in destinations {
             sqlx::query(
                 "INSERT INTO deliveries (tenant_id, delivery_id, event_id, scan_id, destination_id, destination, formats,
-                     answer, state, attempts, made_ms, since_ms, due_ms, lease, leased_until_ms, ended_ms, words)
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'waiting', 0, ?, ?, ?, '', 0, 0, '')",
+                     answer, event_type, state, attempts, made_ms, since_ms, due_ms, lease, leased_until_ms, ended_ms, words)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'waiting', 0, ?, ?, ?, '', 0, 0, '')",
             )
-            .id(done.tenant)
+            .id(news.tenant)
             .id(DeliveryId::new(&self.clock, &self.random))
-            .bind(done.event_id.clone())
-            .id(done.scan)
+            .bind(news.event_id.clone())
+            .bind(scan_id.clone())
             .bind(destination_id)
             .bind(name)
             .bind(formats)
-            .bind(done.answer.name())
+            .bind(answer)
+            .bind(event_type)
             .bind(now_ms)
             .bind(now_ms)
             .bind(now_ms)
@@ -165,7 +183,7 @@ impl Store {
     pub async fn take(&self, lane: Lane) -> Result<Option<Due>> {
         let now_ms = self.clock.now_ms();
         let row: Option<DueRow> = sqlx::query_as(
-            "SELECT d.delivery_id, d.scan_id, t.kind, t.url, t.secret, t.called_ae, t.calling_ae, d.formats, d.attempts, d.since_ms, t.failures, d.objections
+            "SELECT d.delivery_id, d.scan_id, d.event_id, t.kind, t.url, t.secret, t.called_ae, t.calling_ae, d.formats, d.attempts, d.since_ms, t.failures, d.objections
              FROM deliveries d JOIN destinations t
                  ON t.tenant_id = d.tenant_id AND t.destination_id = d.destination_id
              WHERE d.tenant_id = ? AND d.destination_id = ? AND d.state = 'waiting' AND d.due_ms <= ?
@@ -262,7 +280,10 @@ impl Store {
             .run(unit)
             .await?;
         }
-        let erased = is_erased(unit, due.tenant, due.scan).await?;
+        let erased = match due.about.scan() {
+            Some(scan) => is_erased(unit, due.tenant, scan).await?,
+            None => false,
+        };
         // Of a scan that was erased meanwhile this was the last attempt, and what it has not confirmed may have arrived.
         let last = (erased && untried == 0).then_some(Act::Failed);
         if let Some(act) = ended.or(last) {
@@ -303,15 +324,15 @@ impl Store {
 
     async fn note_end(&self, unit: &mut Unit, due: &Due, act: Act, at_ms: i64) -> Result<()> {
         let note = Note::of_destination(due.tenant, &due.destination.to_string(), act, at_ms);
-        note.about(due.scan.to_string()).keep(unit, self).await
+        note.about(due.about.object()).keep(unit, self).await
     }
 
     /// Gives up what has been tried for too long though no attempt has ended since, and what no destination is left of. What waits of
     /// a hospital that is stopped is not tried meanwhile.
     pub async fn give_up(&self) -> Result<()> {
         let now_ms = self.clock.now_ms();
-        let overdue: Vec<(String, String, String, String)> = sqlx::query_as(
-            "SELECT tenant_id, delivery_id, scan_id, destination_id FROM deliveries d
+        let overdue: Vec<(String, String, String, String, String)> = sqlx::query_as(
+            "SELECT tenant_id, delivery_id, scan_id, event_id, destination_id FROM deliveries d
              WHERE state = 'waiting' AND leased_until_ms <= ? AND (since_ms <= ? OR NOT EXISTS
                  (SELECT 1 FROM destinations t
                   WHERE t.tenant_id = d.tenant_id AND t.destination_id = d.destination_id))
@@ -325,9 +346,10 @@ impl Store {
         .fetch_all(self.database.pool())
         .await
         .map_err(failed)?;
-        for (tenant, id, scan, destination) in overdue {
+        for (tenant, id, scan_id, event_id, destination) in overdue {
             let tenant: TenantId = tenant.parse()?;
-            self.fail(tenant, id, scan, destination, now_ms).await?;
+            let about = About::of(&scan_id, event_id)?;
+            self.fail(tenant, id, about, destination, now_ms).await?;
         }
         Ok(())
     }
@@ -336,7 +358,7 @@ impl Store {
         &self,
         tenant: TenantId,
         id: String,
-        scan: String,
+        about: About,
         destination: String,
         now_ms: i64,
     ) -> Result<()> {
@@ -360,7 +382,7 @@ impl Store {
                         return Ok(());
                     }
                     let note = Note::of_destination(tenant, &destination, Act::Failed, now_ms);
-                    note.about(scan).keep(unit, &store).await
+                    note.about(about.object()).keep(unit, &store).await
                 })
             })
             .await
@@ -372,7 +394,7 @@ impl DueRow {
         Ok(Due {
             tenant: lane.tenant_id,
             id: self.delivery_id,
-            scan: self.scan_id.parse()?,
+            about: About::of(&self.scan_id, self.event_id)?,
             destination: lane.destination_id,
             kind: Kind::named(&self.kind)?,
             url: self.url,

@@ -1,4 +1,4 @@
-//! A result as a signed webhook, by the convention of Standard Webhooks.
+//! A result, or an event of no scan, as a signed webhook, by the convention of Standard Webhooks.
 //!
 //! The message's id is that of the delivery: what is sent twice has it twice, and its receiver can tell.
 
@@ -21,6 +21,8 @@ use crate::signature;
 const WITHIN: Duration = Duration::from_secs(30);
 
 const SOURCE: &str = "/medseg/delivery";
+
+const OF_EVENTS: &str = "application/cloudevents+json";
 
 /// What a CloudEvent with a result in it is called: another one than `scan.completed`, which says less and goes to the broker.
 const RESULT: Event<'static> = Event("scan.result");
@@ -59,7 +61,12 @@ impl Message {
         };
         let data = Data { scan_id: scan.to_string(), answer, result };
         let body = CloudEvent::new(RESULT, origin, data)?.to_json()?.into_bytes();
-        Ok(Message { media_type: "application/cloudevents+json", body })
+        Ok(Message { media_type: OF_EVENTS, body })
+    }
+
+    /// A CloudEvent as it came. Its id is its own, the same for each destination.
+    pub fn of_event(body: String) -> Message {
+        Message { media_type: OF_EVENTS, body: body.into_bytes() }
     }
 }
 

@@ -22,21 +22,24 @@ enum DeliveryState {
     Failed,
 }
 
-/// What was, or is to be, pushed of one scan to one destination.
+/// What was, or is to be, pushed to one destination: a scan's result, or an event of drift.
 #[derive(Serialize, ToSchema)]
 pub struct Delivery {
     /// Of a webhook, also the header `webhook-id` of each message: what is sent twice has it twice.
     #[schema(format = "uuid")]
     id: String,
+    /// `null`: it is of an event of drift, which is of no scan.
     #[schema(format = "uuid")]
-    scan_id: String,
+    scan_id: Option<String>,
+    /// The type of the event that is pushed as it is, `drift.detected` or `drift.cleared`; `null`: a scan's result is pushed.
+    event: Option<String>,
     #[schema(format = "uuid")]
     destination_id: String,
-    /// The destination's name when the scan was completed.
+    /// The destination's name when the delivery was made.
     destination: String,
     formats: Vec<String>,
-    /// The scan's answer.
-    answer: String,
+    /// The scan's answer; `null`: it is of no scan.
+    answer: Option<String>,
     state: DeliveryState,
     /// Since it was made, or sent again.
     attempts: u32,
@@ -98,13 +101,20 @@ impl From<delivery::DeliveryEntry> for Delivery {
             delivery::DeliveryState::Failed => DeliveryState::Failed,
             _ => DeliveryState::Waiting,
         };
+        // Of what is of no scan, the answer is the event's type.
+        let (scan_id, event, answer) = if entry.scan_id.is_empty() {
+            (None, Some(entry.answer), None)
+        } else {
+            (Some(entry.scan_id), None, Some(entry.answer))
+        };
         Delivery {
             id: entry.id,
-            scan_id: entry.scan_id,
+            scan_id,
+            event,
             destination_id: entry.destination_id,
             destination: entry.destination,
             formats: entry.formats,
-            answer: entry.answer,
+            answer,
             state,
             attempts: entry.attempts,
             made_at: rfc3339(entry.made_ms),
@@ -173,4 +183,24 @@ pub async fn again(
     let asked = caller.request(delivery::DeliveryRef { id });
     let waiting = gateway.delivery.send_again(asked).await?.into_inner();
     Ok((axum::http::StatusCode::ACCEPTED, Json(waiting.into())))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{json, to_value};
+
+    use super::*;
+
+    #[test]
+    fn a_delivery_is_of_a_scan_or_of_an_event() {
+        for (scan_id, answer, expected) in [
+            ("a scan", "found", json!(["a scan", null, "found"])),
+            ("", "drift.detected", json!([null, "drift.detected", null])),
+        ] {
+            let [scan_id, answer] = [scan_id, answer].map(str::to_owned);
+            let entry = delivery::DeliveryEntry { scan_id, answer, ..Default::default() };
+            let shown = to_value(Delivery::from(entry)).unwrap();
+            assert_eq!(json!([shown["scan_id"], shown["event"], shown["answer"]]), expected);
+        }
+    }
 }

@@ -3,6 +3,7 @@
 mod archive;
 mod cstore;
 mod destinations;
+mod drift;
 mod erased;
 mod fhir;
 mod hospitals;
@@ -50,6 +51,7 @@ on_every_database! {
     webhooks::entries_that_storage_never_takes_hold_up_no_others;
     erased::of_an_erased_scan_nothing_waits_and_what_was_sent_is_noted;
     erased::what_was_tried_and_not_confirmed_is_noted_when_its_scan_is_erased;
+    drift::what_drift_tells_goes_to_the_webhooks_of_its_hospital_once_as_it_came_and_again_by_hand;
     stow::objects_are_stored_and_what_cannot_be_made_is_said;
     stow::what_an_archive_has_already_is_delivered_and_what_it_refuses_is_not;
     destinations::a_secret_is_shown_once_and_kept_when_other_things_change;

@@ -16,7 +16,7 @@ use crate::receiver::{Does, Message, Receiver};
 use crate::world::{World, webhook};
 
 /// As a receiver does it: whether the message is signed with the secret.
-fn verified(secret: &str, message: &Message) -> anyhow::Result<bool> {
+pub fn verified(secret: &str, message: &Message) -> anyhow::Result<bool> {
     let key = STANDARD.decode(secret.strip_prefix("whsec_").context("a secret")?)?;
     let mut mac = Hmac::<Sha256>::new_from_slice(&key)?;
     let (id, timestamp) = (message.header("webhook-id"), message.header("webhook-timestamp"));

@@ -69,9 +69,15 @@ export interface NewDestination {
 /** With the secret that was made, if one was: it is told this once. */
 export type DestinationMade = Destination & { secret: string | null }
 
+/** Events that are pushed as they are, by type. */
+export type DeliveredEvent = 'drift.detected' | 'drift.cleared'
+
 export interface Delivery {
   id: string
-  scan_id: string
+  /** Nothing: it is of an event, which is of no scan. */
+  scan_id: string | null
+  /** Nothing: it is of a scan. */
+  event: string | null
   destination: string
   formats: string[]
   state: DeliveryState

@@ -1,4 +1,4 @@
-import type { DeliveryState, Kind, KindWithSecret } from '../api/deliveries'
+import type { DeliveredEvent, DeliveryState, Kind, KindWithSecret } from '../api/deliveries'
 
 /** What is said of what was pushed where, in English. */
 export const DELIVERIES = {
@@ -42,11 +42,16 @@ export const DELIVERIES = {
     states: { waiting: 'Waiting', delivered: 'Delivered', failed: 'Failed' } satisfies Record<DeliveryState, string>,
     none: 'There is no such delivery.',
     scan: (scan: string) => `Scan ${scan}`,
+    events: {
+      'drift.detected': 'Drift detected',
+      'drift.cleared': 'Drift cleared',
+    } satisfies Record<DeliveredEvent, string>,
     attempts: (count: string) => `Attempts: ${count}`,
     due: (when: string) => `Next attempt ${when}`,
     ended: (when: string) => `Ended ${when}`,
     again: 'Send again',
     againOf: (scan: string, destination: string) => `Send scan ${scan} to ${destination} again`,
+    eventAgainOf: (event: string, destination: string) => `Send “${event}” to ${destination} again`,
     waits: 'It waits to be sent.',
     refresh: 'Look again',
     older: 'Show older deliveries',
