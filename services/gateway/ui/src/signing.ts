@@ -16,7 +16,7 @@ export interface Asked {
 export const NOTHING_ASKED: Asked = { userName: '', password: '', change: false, code: false, toBe: '' }
 
 /** What is asked for of this name and this password. */
-export function askedOf(asked: Asked, userName: string, password: string): Asked {
+export function askedWith(asked: Asked, userName: string, password: string): Asked {
   return asked.userName === userName && asked.password === password ? asked : { ...NOTHING_ASKED, userName, password }
 }
 

@@ -39,7 +39,7 @@ import { Problem } from './api/problem'
 import type { Scan } from './api/scans'
 import { found } from './search'
 import { fateOf } from './series'
-import { askedBy, askedOf, NOTHING_ASKED, refusalOf, wrongOf } from './signing'
+import { askedBy, askedWith, NOTHING_ASKED, refusalOf, wrongOf } from './signing'
 import { firstOf, offeredFor, together } from './together'
 import { TABLES } from './words/table'
 
@@ -432,7 +432,7 @@ test('an event of a deleted scan names it, and one that cannot be read names non
 
 test('what was asked for beside a right password is asked of that name and password alone', () => {
   const refused = (status: number, name = '', secondFactor = '') => new Problem({ status, name, title: 'T', detail: 'D', secondFactor })
-  const first = askedOf(NOTHING_ASKED, 'ada', 'right')
+  const first = askedWith(NOTHING_ASKED, 'ada', 'right')
   assert.deepEqual([first.code, first.change, wrongOf(refused(401), first)], [false, false, 'credentials'])
   const asked = askedBy(refused(403, 'second-factor', 'otpauth://x'), first)
   assert.ok(asked && asked.code && asked.toBe === 'otpauth://x')
@@ -440,9 +440,9 @@ test('what was asked for beside a right password is asked of that name and passw
 
   // With that password it is the code; with another name or password it is those.
   const { signIn } = TABLES.en
-  assert.equal(refusalOf(refused(401), askedOf(asked, 'ada', 'right')), signIn.wrongCode)
+  assert.equal(refusalOf(refused(401), askedWith(asked, 'ada', 'right')), signIn.wrongCode)
   for (const [name, password] of [['eve', 'right'], ['ada', 'wrong']] as const) {
-    const other = askedOf(asked, name, password)
+    const other = askedWith(asked, name, password)
     assert.ok(!other.code && other.toBe === '' && wrongOf(refused(401), other) === 'credentials')
     assert.equal(refusalOf(refused(401), other), signIn.wrong)
   }
@@ -450,7 +450,7 @@ test('what was asked for beside a right password is asked of that name and passw
   const change = askedBy(refused(403, 'password-change'), asked)
   assert.ok(change && change.code && change.change && wrongOf(refused(400), change) === 'new')
   assert.equal(refusalOf(refused(400), change), 'T. D')
-  assert.equal(refusalOf(refused(400), askedOf(change, 'ada', 'wrong')), signIn.wrong)
+  assert.equal(refusalOf(refused(400), askedWith(change, 'ada', 'wrong')), signIn.wrong)
   assert.equal(refusalOf(refused(503), first), 'T. D')
 })
 

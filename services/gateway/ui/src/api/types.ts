@@ -732,6 +732,27 @@ export interface paths {
         patch: operations["change_client"];
         trace?: never;
     };
+    "/v1/clients/{id}/limits": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Sets how much an API client may send: at most what the hospital may
+         * @description All three are set anew. What is beyond one is refused with 429 and `Retry-After`; what came in the day before the limit was set does not
+         *     count.
+         */
+        put: operations["set_client_limits"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/clients/{id}/rotation": {
         parameters: {
             query?: never;
@@ -1034,8 +1055,11 @@ export interface paths {
         put?: never;
         /**
          * Erases a patient: every scan of theirs with everything that is kept of it
-         * @description For the role `admin`, and for good. Whatever is sent of the patient later is a scan again. Nothing is erased where one of the scans is
-         *     under a legal hold. What drift and delivery keep goes within moments: the receipt says what is left.
+         * @description For the role `admin`, and for good. Another examination that is sent of the patient later is a scan again; what had come before, and
+         *     whatever is of a study, a series or a file that was erased, is refused as `erased` until an administrator lifts that. Scans that were deleted
+         *     before are named in the receipt, for copies may be elsewhere. Nothing is erased where one of the scans is under a legal hold; where one is
+         *     placed meanwhile, the rest is kept, and can be erased in the same way once it is taken back. What drift,
+         *     delivery, the registry and ingest keep goes within moments: the receipt says what is left.
          */
         post: operations["erase_patient"];
         delete?: never;
@@ -1058,6 +1082,27 @@ export interface paths {
         get: operations["get_erasure"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/erasures/{id}/lift": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Lets come back what was erased
+         * @description For the role `admin`, with a reason; it is in the audit trail. From then on nothing is refused because of that erasure, and what is sent
+         *     makes a scan again, also with the same `Idempotency-Key`. Nothing comes back by itself. The id is the one that a refusal names.
+         */
+        post: operations["lift_erasure"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1138,6 +1183,7 @@ export interface paths {
         /**
          * Puts a scan or a patient under a legal hold, or takes it back; for the role `admin`
          * @description What is held is deleted by nobody: not by hand, not with its patient, and not because of its age. Both are in the audit trail.
+         *     One that is placed again is of whoever did so last, and for their reason; the former one is in the audit trail, too.
          */
         put: operations["set_hold"];
         post?: never;
@@ -1154,16 +1200,42 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /**
+         * Lists the links for patients that are valid, newest first
+         * @description For the roles `clinician` and `integrator` those that they have made themselves, for the role `admin` all of the hospital. Where a
+         *     link leads is told to whoever makes it and never again.
+         */
+        get: operations["list_incident_links"];
         put?: never;
         /**
          * Makes a link through which a patient says what went wrong
          * @description Whoever has it may write five reports of free words, until it expires, on a page in English or French that needs neither an account
-         *     nor a script; they read nothing by it. What they write is among the incidents, marked as a patient's. For the roles `clinician`,
-         *     `integrator` and `admin`; one person may make 60 within an hour.
+         *     nor a script; they read nothing by it. What they write is among the incidents, marked as a patient's. It can be revoked, and is not
+         *     valid while the hospital is suspended or closed. For the roles `clinician`, `integrator` and `admin`; one person may make 60 within
+         *     an hour.
          */
         post: operations["make_incident_link"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/incident-links/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Revokes a link for a patient: nobody writes through it any more, and what was written stays
+         * @description For whoever has made it, and for the role `admin`.
+         */
+        delete: operations["revoke_incident_link"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1206,6 +1278,23 @@ export interface paths {
          *     is up to you.
          */
         post: operations["invite_user"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/limits": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists how much the hospital and its API clients may send */
+        get: operations["list_limits"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1297,7 +1386,9 @@ export interface paths {
         /**
          * Lets a version serve, if the gate lets it through
          * @description It must have been evaluated on the gate set, give its golden phantom's mask, be quick enough, and be no worse than
-         *     what serves, as far as its 95 % intervals tell. `force` lets it serve all the same, for a reason that is kept.
+         *     what serves, as far as its 95 % intervals tell: for one kind of image on the cases of that kind, else on all cases and on
+         *     those of each kind. What the gate set has no case of is named (`cases`). Beside these checks stand figures of the hospital's own
+         *     confirmed scans, which refuse nothing (`advisory`). `force` lets it serve all the same, for a reason that is kept.
          */
         post: operations["promote_model"];
         delete?: never;
@@ -2311,6 +2402,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/tenants/{id}/limits": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Shows how much a hospital may send */
+        get: operations["get_tenant_limits"];
+        /**
+         * Sets how much a hospital may send
+         * @description All three are set anew, for all its people and programs together. What is beyond one is refused with 429 and `Retry-After`; what came by
+         *     DICOM waits until there is room. What came in the day before the limit was set does not count.
+         */
+        put: operations["set_tenant_limits"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/tenants/{id}/state": {
         parameters: {
             query?: never;
@@ -2489,7 +2602,11 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** Takes a user's second factor away, who has lost it and their codes */
+        /**
+         * Takes a user's second factor away, who has lost it and their codes
+         * @description Not one's own: that goes at `/v1/account/second-factor/remove`, with a code. The reason, in the header `Medseg-Reason` (percent-encoded
+         *     UTF-8), stands in the audit trail.
+         */
         delete: operations["remove_user_second_factor"];
         options?: never;
         head?: never;
@@ -2722,6 +2839,12 @@ export interface components {
             expires_at?: string | null;
             roles?: components["schemas"]["AccountRole"][] | null;
         };
+        /** @description The limits of an API client. */
+        ClientLimits: {
+            /** Format: uuid */
+            client_id: string;
+            limits: components["schemas"]["Limits"];
+        };
         /** @description The API clients of the hospital. */
         Clients: {
             clients: components["schemas"]["ClientAccount"][];
@@ -2738,6 +2861,64 @@ export interface components {
              * @description Its series of which instances are here, done or not.
              */
             series: number;
+        };
+        /** @description What both came to on confirmed scans on which each gave an answer. */
+        ConfirmedFigures: {
+            /** @description Whether these are `scans_min` or more. */
+            enough: boolean;
+            /** @description False acceptance rate: of the scans without tumour, those in which one was found. */
+            far: components["schemas"]["ConfirmedRate"];
+            /** @description False rejection rate: of the scans with tumour, those in which none was found. */
+            frr: components["schemas"]["ConfirmedRate"];
+            /** @description `null`: all kinds. */
+            image_kind?: string | null;
+            /**
+             * Format: int64
+             * @description Scans on which the version alone was wrong.
+             */
+            only_candidate_wrong: number;
+            /**
+             * Format: int64
+             * @description Scans on which what served alone was wrong.
+             */
+            only_serving_wrong: number;
+            /** Format: int64 */
+            scans: number;
+            /** @description What served. */
+            serving_name: string;
+            serving_version: string;
+        };
+        /** @description A rate of both. */
+        ConfirmedRate: {
+            candidate: components["schemas"]["QualityRate"];
+            /** @description Whether the version is no worse than chance could make it. */
+            holds: boolean;
+            serving: components["schemas"]["QualityRate"];
+        };
+        /**
+         * @description Both on the same scans: those of the hospital on which the version looked on, and whose readers say whether there is a tumour and do
+         *     not differ. Readers have seen what served, and look at what they doubt: for whoever decides, and no gate.
+         */
+        ConfirmedReport: {
+            /**
+             * Format: int64
+             * @description Scans of the hospital on which the version looked on.
+             */
+            compared: number;
+            /**
+             * Format: int64
+             * @description Of them, those that are confirmed.
+             */
+            confirmed: number;
+            /** @description Whether there are more than were looked at. */
+            cut: boolean;
+            /** @description The version that was compared last first; of each, all kinds of image together before single ones. */
+            figures: components["schemas"]["ConfirmedFigures"][];
+            /**
+             * Format: int32
+             * @description Of fewer scans nothing is to be concluded.
+             */
+            scans_min: number;
         };
         /** @description A scan that readers have confirmed, without a name. */
         ConfirmedScan: {
@@ -2805,16 +2986,16 @@ export interface components {
             /** @description What the next page begins with; `null` on the last page. */
             next_cursor?: string | null;
         };
-        /** @description What was, or is to be, pushed of one scan to one destination. */
+        /** @description What was, or is to be, pushed to one destination: a scan's result, or an event of drift. */
         Delivery: {
-            /** @description The scan's answer. */
-            answer: string;
+            /** @description The scan's answer; `null`: it is of no scan. */
+            answer?: string | null;
             /**
              * Format: int32
              * @description Since it was made, or sent again.
              */
             attempts: number;
-            /** @description The destination's name when the scan was completed. */
+            /** @description The destination's name when the delivery was made. */
             destination: string;
             /** Format: uuid */
             destination_id: string;
@@ -2828,6 +3009,8 @@ export interface components {
              * @description When it was delivered, or given up; `null`: it was not.
              */
             ended_at?: string | null;
+            /** @description The type of the event that is pushed as it is, `drift.detected` or `drift.cleared`; `null`: a scan's result is pushed. */
+            event?: string | null;
             formats: string[];
             /**
              * Format: uuid
@@ -2836,8 +3019,11 @@ export interface components {
             id: string;
             /** Format: date-time */
             made_at?: string | null;
-            /** Format: uuid */
-            scan_id: string;
+            /**
+             * Format: uuid
+             * @description `null`: it is of an event of drift, which is of no scan.
+             */
+            scan_id?: string | null;
             state: components["schemas"]["DeliveryState"];
             /** @description Why the last attempt has failed, or what is to be known of one that has not. */
             words: string;
@@ -3143,6 +3329,11 @@ export interface components {
         };
         /** @description A scan that is no more. */
         ErasedScan: {
+            /**
+             * Format: date-time
+             * @description When it was deleted, where that was before the erasure: copies of it may be elsewhere; `null`: it was there.
+             */
+            deleted_at?: string | null;
             /** Format: date-time */
             erased_at?: string | null;
             /**
@@ -3163,6 +3354,19 @@ export interface components {
              */
             words: number;
         };
+        /** @description Why what was erased may come back. */
+        ErasureLift: {
+            /** @description It is kept, and may not name the patient. */
+            reason: string;
+        };
+        /** @description That nothing is refused any more because of an erasure. */
+        ErasureLifted: {
+            /** Format: date-time */
+            at?: string | null;
+            /** @description The name of the user who lifted it. */
+            by: string;
+            reason: string;
+        };
         /** @description That it is done. */
         ErasureMade: {
             /**
@@ -3170,7 +3374,7 @@ export interface components {
              * @description The receipt is at `/v1/erasures/{id}`.
              */
             id: string;
-            /** @description How many scans were erased. */
+            /** @description How many scans were erased, with those that had been deleted before. */
             scans: number;
         };
         /** @description A statement of what was erased, and the deployment's signature of it. */
@@ -3204,7 +3408,10 @@ export interface components {
             left: {
                 [key: string]: number;
             };
+            lifted?: components["schemas"]["ErasureLifted"] | null;
             reason: string;
+            /** @description What came of the patient and was refused, or had come and lay with ingest, and was dropped. */
+            refused: components["schemas"]["RefusedArrival"][];
             scans: components["schemas"]["ErasedScan"][];
             /** @description The document's form. */
             schema: string;
@@ -3213,6 +3420,11 @@ export interface components {
              * @description The hospital.
              */
             tenant_id: string;
+            /**
+             * @description Scans of the patient that it has not come to, because a legal hold came in between, or the service stopped; another erasure of the
+             *     patient takes them. They are in `left`, too, as `scans`.
+             */
+            unerased: string[];
         };
         /** @description How often something happened, of how often it could have. */
         EvaluatedCount: {
@@ -3473,12 +3685,19 @@ export interface components {
         Format: "png" | "jpeg" | "tiff" | "webp" | "dicom" | "nifti" | "zip";
         /** @description One of the gate's checks. */
         GateCheck: {
+            /** @description Whether it is for whoever decides alone: it refuses nothing. */
+            advisory: boolean;
             /**
              * Format: double
              * @description The figure of the version.
              */
             candidate?: number | null;
-            /** @description `evaluated`, `golden`, `latency`, `comparable`, `dice`, `far` or `frr`. */
+            /** @description The kind of image whose cases it is about: `flair`, `t1_contrast`, or `unknown` where headers say nothing; `null`: all. */
+            image_kind?: string | null;
+            /**
+             * @description `evaluated`, `golden`, `latency`, `cases`, `comparable`, `dice`, `far` or `frr`; beside them, of the hospital's own scans that
+             *     readers have confirmed, `confirmed_far` and `confirmed_frr`.
+             */
             name: string;
             passed: boolean;
             /**
@@ -3574,6 +3793,13 @@ export interface components {
         /** @description All holds of a hospital, oldest first. */
         Holds: {
             holds: components["schemas"]["Hold"][];
+        };
+        /** @description The limits that hold in a hospital. */
+        HospitalLimits: {
+            /** @description Those of its API clients that have some, which hold beside the hospital's. */
+            clients: components["schemas"]["ClientLimits"][];
+            /** @description Those of all its people and programs together, which an operator sets. */
+            hospital: components["schemas"]["Limits"];
         };
         /**
          * @description Whose scan it is, as its file says: kept apart from the pixels, shown to nobody by accident.
@@ -3753,6 +3979,11 @@ export interface components {
         IncidentLink: {
             /** Format: date-time */
             expires_at?: string | null;
+            /**
+             * Format: uuid
+             * @description By which it is revoked.
+             */
+            id: string;
             /** @description Where it leads, on this gateway. */
             path: string;
         };
@@ -3813,6 +4044,20 @@ export interface components {
         Keys: {
             keys: components["schemas"]["Key"][];
         };
+        /** @description What a version came to on the gate set's cases of one kind of image. */
+        KindEvaluation: {
+            dice: components["schemas"]["ModelFigure"];
+            /** @description False acceptance rate. */
+            far: components["schemas"]["ModelFigure"];
+            /** @description False rejection rate. */
+            frr: components["schemas"]["ModelFigure"];
+            /** @description `flair` or `t1_contrast`, as headers say it; `unknown`: all cases, with headers that say nothing of their kind. */
+            image_kind: string;
+            /** Format: int32 */
+            scans_with_tumour: number;
+            /** Format: int32 */
+            scans_without_tumour: number;
+        };
         /**
          * @description The languages that the page speaks.
          * @enum {string}
@@ -3844,12 +4089,57 @@ export interface components {
             /** @description Voxels of all of them. */
             voxels: number;
         };
+        /** @description How much may be sent, and what is used of it. */
+        Limits: {
+            /**
+             * Format: int64
+             * @description Bytes accepted in a day, of the files as they came; `null`: as many as come.
+             */
+            bytes_per_day?: number | null;
+            /** Format: date-time */
+            decided_at?: string | null;
+            /** @description The name of the user who set them; `null`: nobody has. */
+            decided_by?: string | null;
+            /**
+             * Format: int64
+             * @description Scans that wait or are analysed at a time; `null`: as many as come.
+             */
+            jobs?: number | null;
+            /**
+             * Format: int64
+             * @description Scans accepted in a day, which begins at midnight UTC; `null`: as many as come.
+             */
+            scans_per_day?: number | null;
+            used: components["schemas"]["Used"];
+        };
         /** @description How slices are given to the network. */
         Look: {
             /** @description Whether a tile is also predicted flipped and averaged (test-time augmentation), which costs twice the time. */
             mirrored?: boolean;
             /** @description The side of an input tile in pixels. */
             side: number;
+        };
+        /** @description A link that is valid. Where it leads was told once. */
+        MadeIncidentLink: {
+            /** Format: date-time */
+            expires_at?: string | null;
+            /** Format: uuid */
+            id: string;
+            /** Format: date-time */
+            made_at?: string | null;
+            /** @description The user's name when they made it. */
+            maker: string;
+            /**
+             * Format: uuid
+             * @description `null`: its reports are about the system.
+             */
+            scan_id?: string | null;
+        };
+        /** @description Links that are valid, newest first. */
+        MadeIncidentLinks: {
+            links: components["schemas"]["MadeIncidentLink"][];
+            /** @description What the next page begins with; `null` on the last page. */
+            next_cursor?: string | null;
         };
         /**
          * @description Where the mask of a scan is from that may be learned from.
@@ -3897,6 +4187,10 @@ export interface components {
              * @description Between the golden phantom's mask and the one that came with the version.
              */
             golden_dice?: number | null;
+            /** @description The same of each kind of image by itself; empty: evaluated before figures were told by kind. */
+            kinds: components["schemas"]["KindEvaluation"][];
+            /** @description Kinds of image that the version was made for and the gate set has no case of: how it reads them is not measured. */
+            kinds_without_cases: string[];
             /**
              * Format: double
              * @description The median.
@@ -4135,6 +4429,24 @@ export interface components {
         NewInvitation: {
             roles: components["schemas"]["AccountRole"][];
             user_name: string;
+        };
+        /** @description How much may be sent; what is left out, or `null`, is not limited. */
+        NewLimits: {
+            /**
+             * Format: int64
+             * @description Bytes accepted in a day, of the files as they came.
+             */
+            bytes_per_day?: number | null;
+            /**
+             * Format: int64
+             * @description Scans that wait or are analysed at a time.
+             */
+            jobs?: number | null;
+            /**
+             * Format: int64
+             * @description Scans accepted in a day, which begins at midnight UTC.
+             */
+            scans_per_day?: number | null;
         };
         /** @description Which scans to compare with what the model was trained on; without a body, all of them. */
         NewReport: {
@@ -4579,6 +4891,8 @@ export interface components {
             refused_uploads: {
                 [key: string]: number;
             };
+            /** @description What each of the remarks is about, in their order, for whoever says it in words of their own. */
+            remark_kinds: components["schemas"]["RemarkKind"][];
             /** @description What whoever reads the figures has to know. */
             remarks: string[];
             /**
@@ -4731,6 +5045,31 @@ export interface components {
         RecoveryCodes: {
             /** @description Shown this once. Those from before work no more. */
             codes: string[];
+        };
+        /** @description What may not come back, and did not. */
+        RefusedArrival: {
+            /** Format: date-time */
+            at?: string | null;
+            /** @description `true`: it had been taken, and lay with ingest; `false`: it was refused. */
+            dropped: boolean;
+            /**
+             * Format: int64
+             * @description How many files; of a request that brought several of a series, one.
+             */
+            instances: number;
+        };
+        /** @description What a remark on the figures is about. */
+        RemarkKind: {
+            /**
+             * @description `not_by_chance`, `slices_alike`, `latest_words`, `outlined_only`, `sizes_of_marks`, `few_reviewed`, `cut` or
+             *     `hidden_from_readers`; there may be others later.
+             */
+            name: string;
+            /**
+             * Format: int64
+             * @description The number of scans that it names, fewer than which are meant; `null`: it names none.
+             */
+            scans?: number | null;
         };
         /**
          * @description The whole result of one scan: the artefact `result.json`.
@@ -5007,6 +5346,7 @@ export interface components {
              * @description Of these those with another answer.
              */
             answers_changed: number;
+            confirmed?: components["schemas"]["ConfirmedReport"] | null;
             /**
              * Format: double
              * @description Between the two masks.
@@ -5241,6 +5581,11 @@ export interface components {
              * @description Seconds until the access token ends.
              */
             expires_in: number;
+            /**
+             * @description Codes for whoever has lost what makes the others; each works once, and they are shown this once. Of a sign-in that has shown that
+             *     a second factor works which the hospital asks for; else there are none.
+             */
+            recovery_codes?: string[] | null;
             /** @description Works once, and gives the next pair; API clients have none and sign in again. */
             refresh_token?: string | null;
             /** @description Always `Bearer`. */
@@ -5312,6 +5657,24 @@ export interface components {
          * @enum {string}
          */
         Unit: "mm" | "px";
+        /** @description What is used of limits. */
+        Used: {
+            /**
+             * Format: int64
+             * @description The same of their files.
+             */
+            bytes: number;
+            /**
+             * Format: int64
+             * @description That wait or are analysed now.
+             */
+            jobs: number;
+            /**
+             * Format: int64
+             * @description Accepted today, while there was a limit.
+             */
+            scans: number;
+        };
         /** @description Somebody who signs in with a password. */
         User: {
             /** Format: uuid */
@@ -5421,8 +5784,12 @@ export type Calibration = components['schemas']['Calibration'];
 export type Client = components['schemas']['Client'];
 export type ClientAccount = components['schemas']['ClientAccount'];
 export type ClientChange = components['schemas']['ClientChange'];
+export type ClientLimits = components['schemas']['ClientLimits'];
 export type Clients = components['schemas']['Clients'];
 export type CompletedStudy = components['schemas']['CompletedStudy'];
+export type ConfirmedFigures = components['schemas']['ConfirmedFigures'];
+export type ConfirmedRate = components['schemas']['ConfirmedRate'];
+export type ConfirmedReport = components['schemas']['ConfirmedReport'];
 export type ConfirmedScan = components['schemas']['ConfirmedScan'];
 export type Consent = components['schemas']['Consent'];
 export type ConsentDecision = components['schemas']['ConsentDecision'];
@@ -5453,6 +5820,8 @@ export type Entry = components['schemas']['Entry'];
 export type EntryRefusal = components['schemas']['EntryRefusal'];
 export type ErasedObject = components['schemas']['ErasedObject'];
 export type ErasedScan = components['schemas']['ErasedScan'];
+export type ErasureLift = components['schemas']['ErasureLift'];
+export type ErasureLifted = components['schemas']['ErasureLifted'];
 export type ErasureMade = components['schemas']['ErasureMade'];
 export type ErasureReceipt = components['schemas']['ErasureReceipt'];
 export type ErasureStatement = components['schemas']['ErasureStatement'];
@@ -5483,6 +5852,7 @@ export type Histogram = components['schemas']['Histogram'];
 export type Hold = components['schemas']['Hold'];
 export type HoldChange = components['schemas']['HoldChange'];
 export type Holds = components['schemas']['Holds'];
+export type HospitalLimits = components['schemas']['HospitalLimits'];
 export type Identity = components['schemas']['Identity'];
 export type ImageFacts = components['schemas']['ImageFacts'];
 export type ImageKind = components['schemas']['ImageKind'];
@@ -5495,11 +5865,15 @@ export type Kept = components['schemas']['Kept'];
 export type KeptPart = components['schemas']['KeptPart'];
 export type Key = components['schemas']['Key'];
 export type Keys = components['schemas']['Keys'];
+export type KindEvaluation = components['schemas']['KindEvaluation'];
 export type Language = components['schemas']['Language'];
 export type Laterality = components['schemas']['Laterality'];
 export type LearnedCopy = components['schemas']['LearnedCopy'];
 export type Lesser = components['schemas']['Lesser'];
+export type Limits = components['schemas']['Limits'];
 export type Look = components['schemas']['Look'];
+export type MadeIncidentLink = components['schemas']['MadeIncidentLink'];
+export type MadeIncidentLinks = components['schemas']['MadeIncidentLinks'];
 export type MaskSource = components['schemas']['MaskSource'];
 export type Modality = components['schemas']['Modality'];
 export type ModelChange = components['schemas']['ModelChange'];
@@ -5523,6 +5897,7 @@ export type NewEvaluation = components['schemas']['NewEvaluation'];
 export type NewIncident = components['schemas']['NewIncident'];
 export type NewIncidentLink = components['schemas']['NewIncidentLink'];
 export type NewInvitation = components['schemas']['NewInvitation'];
+export type NewLimits = components['schemas']['NewLimits'];
 export type NewReport = components['schemas']['NewReport'];
 export type NewRetentionRule = components['schemas']['NewRetentionRule'];
 export type NewSeriesRule = components['schemas']['NewSeriesRule'];
@@ -5567,6 +5942,8 @@ export type QualityWeightedRate = components['schemas']['QualityWeightedRate'];
 export type Reading = components['schemas']['Reading'];
 export type ReceiptSignature = components['schemas']['ReceiptSignature'];
 export type RecoveryCodes = components['schemas']['RecoveryCodes'];
+export type RefusedArrival = components['schemas']['RefusedArrival'];
+export type RemarkKind = components['schemas']['RemarkKind'];
 export type ResultDocument = components['schemas']['ResultDocument'];
 export type Retention = components['schemas']['Retention'];
 export type RetentionRule = components['schemas']['RetentionRule'];
@@ -5624,6 +6001,7 @@ export type Truth = components['schemas']['Truth'];
 export type Unconfirmed = components['schemas']['Unconfirmed'];
 export type UnconfirmedScan = components['schemas']['UnconfirmedScan'];
 export type Unit = components['schemas']['Unit'];
+export type Used = components['schemas']['Used'];
 export type User = components['schemas']['User'];
 export type UserChange = components['schemas']['UserChange'];
 export type UserState = components['schemas']['UserState'];
@@ -5799,6 +6177,10 @@ export interface operations {
                 offset?: number;
                 /** @description Names are compared letter by letter all the same, and a header `Warning` says so. */
                 fuzzymatching?: boolean;
+                /** @description Media types, in place of the header `Accept`. */
+                accept?: string;
+                /** @description Character sets: answers are in `utf-8`, and in no other. */
+                charset?: string;
             };
             header?: never;
             path?: never;
@@ -5927,6 +6309,10 @@ export interface operations {
                 offset?: number;
                 /** @description Names are compared letter by letter all the same, and a header `Warning` says so. */
                 fuzzymatching?: boolean;
+                /** @description Media types, in place of the header `Accept`. */
+                accept?: string;
+                /** @description Character sets: answers are in `utf-8`, and in no other. */
+                charset?: string;
             };
             header?: never;
             path?: never;
@@ -6055,6 +6441,10 @@ export interface operations {
                 offset?: number;
                 /** @description Names are compared letter by letter all the same, and a header `Warning` says so. */
                 fuzzymatching?: boolean;
+                /** @description Media types, in place of the header `Accept`. */
+                accept?: string;
+                /** @description Character sets: answers are in `utf-8`, and in no other. */
+                charset?: string;
             };
             header?: never;
             path?: never;
@@ -6157,6 +6547,10 @@ export interface operations {
             query?: {
                 /** @description Where the scans were made, in place of what the instances say, as at `/v1/scans`. */
                 site?: string;
+                /** @description Media types, in place of the header `Accept`. */
+                accept?: string;
+                /** @description Character sets: answers are in `utf-8`, and in no other. */
+                charset?: string;
             };
             header?: never;
             path?: never;
@@ -6308,7 +6702,12 @@ export interface operations {
     };
     retrieve_study: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Media types, in place of the header `Accept`. */
+                accept?: string;
+                /** @description Character sets: answers are in `utf-8`, and in no other. */
+                charset?: string;
+            };
             header?: never;
             path: {
                 /** @description The study's UID */
@@ -6415,6 +6814,10 @@ export interface operations {
             query?: {
                 /** @description Where the scans were made, in place of what the instances say, as at `/v1/scans`. */
                 site?: string;
+                /** @description Media types, in place of the header `Accept`. */
+                accept?: string;
+                /** @description Character sets: answers are in `utf-8`, and in no other. */
+                charset?: string;
             };
             header?: never;
             path: {
@@ -6598,6 +7001,10 @@ export interface operations {
                 offset?: number;
                 /** @description Names are compared letter by letter all the same, and a header `Warning` says so. */
                 fuzzymatching?: boolean;
+                /** @description Media types, in place of the header `Accept`. */
+                accept?: string;
+                /** @description Character sets: answers are in `utf-8`, and in no other. */
+                charset?: string;
             };
             header?: never;
             path: {
@@ -6700,7 +7107,12 @@ export interface operations {
     };
     retrieve_study_metadata: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Media types, in place of the header `Accept`. */
+                accept?: string;
+                /** @description Character sets: answers are in `utf-8`, and in no other. */
+                charset?: string;
+            };
             header?: never;
             path: {
                 /** @description The study's UID */
@@ -6833,6 +7245,10 @@ export interface operations {
                 offset?: number;
                 /** @description Names are compared letter by letter all the same, and a header `Warning` says so. */
                 fuzzymatching?: boolean;
+                /** @description Media types, in place of the header `Accept`. */
+                accept?: string;
+                /** @description Character sets: answers are in `utf-8`, and in no other. */
+                charset?: string;
             };
             header?: never;
             path: {
@@ -6935,7 +7351,12 @@ export interface operations {
     };
     retrieve_series: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Media types, in place of the header `Accept`. */
+                accept?: string;
+                /** @description Character sets: answers are in `utf-8`, and in no other. */
+                charset?: string;
+            };
             header?: never;
             path: {
                 /** @description The study's UID */
@@ -7070,6 +7491,10 @@ export interface operations {
                 offset?: number;
                 /** @description Names are compared letter by letter all the same, and a header `Warning` says so. */
                 fuzzymatching?: boolean;
+                /** @description Media types, in place of the header `Accept`. */
+                accept?: string;
+                /** @description Character sets: answers are in `utf-8`, and in no other. */
+                charset?: string;
             };
             header?: never;
             path: {
@@ -7174,7 +7599,12 @@ export interface operations {
     };
     retrieve_instance: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Media types, in place of the header `Accept`. */
+                accept?: string;
+                /** @description Character sets: answers are in `utf-8`, and in no other. */
+                charset?: string;
+            };
             header?: never;
             path: {
                 /** @description The study's UID */
@@ -7282,7 +7712,12 @@ export interface operations {
     };
     retrieve_bulkdata: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Media types, in place of the header `Accept`. */
+                accept?: string;
+                /** @description Character sets: answers are in `utf-8`, and in no other. */
+                charset?: string;
+            };
             header?: never;
             path: {
                 /** @description The study's UID */
@@ -7392,7 +7827,12 @@ export interface operations {
     };
     retrieve_frames: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Media types, in place of the header `Accept`. */
+                accept?: string;
+                /** @description Character sets: answers are in `utf-8`, and in no other. */
+                charset?: string;
+            };
             header?: never;
             path: {
                 /** @description The study's UID */
@@ -7503,6 +7943,10 @@ export interface operations {
     render_frame: {
         parameters: {
             query?: {
+                /** @description Media types, in place of the header `Accept`. */
+                accept?: string;
+                /** @description Character sets: answers are in `utf-8`, and in no other. */
+                charset?: string;
                 /** @description Center, width and `linear`, as in `40,400,linear`; the scan's own unless set. */
                 window?: string;
             };
@@ -7615,7 +8059,12 @@ export interface operations {
     };
     retrieve_instance_metadata: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Media types, in place of the header `Accept`. */
+                accept?: string;
+                /** @description Character sets: answers are in `utf-8`, and in no other. */
+                charset?: string;
+            };
             header?: never;
             path: {
                 /** @description The study's UID */
@@ -7724,6 +8173,10 @@ export interface operations {
     render_instance: {
         parameters: {
             query?: {
+                /** @description Media types, in place of the header `Accept`. */
+                accept?: string;
+                /** @description Character sets: answers are in `utf-8`, and in no other. */
+                charset?: string;
                 /** @description Center, width and `linear`, as in `40,400,linear`; the scan's own unless set. */
                 window?: string;
             };
@@ -7834,7 +8287,12 @@ export interface operations {
     };
     get_instance_thumbnail: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Media types, in place of the header `Accept`. */
+                accept?: string;
+                /** @description Character sets: answers are in `utf-8`, and in no other. */
+                charset?: string;
+            };
             header?: never;
             path: {
                 /** @description The study's UID */
@@ -7942,7 +8400,12 @@ export interface operations {
     };
     retrieve_series_metadata: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Media types, in place of the header `Accept`. */
+                accept?: string;
+                /** @description Character sets: answers are in `utf-8`, and in no other. */
+                charset?: string;
+            };
             header?: never;
             path: {
                 /** @description The study's UID */
@@ -8048,7 +8511,12 @@ export interface operations {
     };
     get_series_thumbnail: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Media types, in place of the header `Accept`. */
+                accept?: string;
+                /** @description Character sets: answers are in `utf-8`, and in no other. */
+                charset?: string;
+            };
             header?: never;
             path: {
                 /** @description The study's UID */
@@ -8154,7 +8622,12 @@ export interface operations {
     };
     get_study_thumbnail: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Media types, in place of the header `Accept`. */
+                accept?: string;
+                /** @description Character sets: answers are in `utf-8`, and in no other. */
+                charset?: string;
+            };
             header?: never;
             path: {
                 /** @description The study's UID */
@@ -9448,6 +9921,10 @@ export interface operations {
                 headers: {
                     /** @description Where the batch is */
                     Location?: string;
+                    /** @description What is left of each of them */
+                    RateLimit?: string | null;
+                    /** @description The limits that hold for the caller, where there are some */
+                    "RateLimit-Policy"?: string | null;
                     [name: string]: unknown;
                 };
                 content: {
@@ -10076,6 +10553,132 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ClientAccount"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such client */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This kind of body is not understood */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request cannot be followed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_client_limits: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The client's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewLimits"];
+            };
+        };
+        responses: {
+            /** @description The client's limits */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Limits"];
                 };
             };
             /** @description The request is not valid */
@@ -12026,7 +12629,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description One of the scans is held */
+            /** @description One of the scans is held; where the hold came in between, `detail` names the erasure whose receipt says how far it came */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -12150,6 +12753,130 @@ export interface operations {
             };
             /** @description No such erasure */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    lift_erasure: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The erasure's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ErasureLift"];
+            };
+        };
+        responses: {
+            /** @description It may come back */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such erasure */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This kind of body is not understood */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request cannot be followed */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -12792,6 +13519,96 @@ export interface operations {
             };
         };
     };
+    list_incident_links: {
+        parameters: {
+            query?: {
+                /** @description How many at most. */
+                limit?: number;
+                /** @description Where to go on: `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page */
+            200: {
+                headers: {
+                    /** @description The next page, as `rel="next"` (RFC 8288) */
+                    Link?: string | null;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MadeIncidentLinks"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     make_incident_link: {
         parameters: {
             query?: never;
@@ -12870,6 +13687,99 @@ export interface operations {
             };
             /** @description The request cannot be followed */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    revoke_incident_link: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The link's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is not valid any more */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such link, or none that is valid */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -13206,6 +14116,89 @@ export interface operations {
             };
             /** @description The request cannot be followed */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_limits: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The hospital's limits, and those of its clients that have some */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HospitalLimits"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -14775,6 +15768,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Nobody with a password and the role `admin` is left: everybody would be locked out */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Too many requests */
             429: {
                 headers: {
@@ -15260,6 +16262,10 @@ export interface operations {
                 headers: {
                     /** @description Where the scan or the batch is */
                     Location?: string;
+                    /** @description What is left of each of them */
+                    RateLimit?: string | null;
+                    /** @description The limits that hold for the caller, where there are some */
+                    "RateLimit-Policy"?: string | null;
                     [name: string]: unknown;
                 };
                 content: {
@@ -20631,6 +21637,227 @@ export interface operations {
             };
         };
     };
+    get_tenant_limits: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The hospital's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The hospital's limits */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Limits"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such hospital */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_tenant_limits: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The hospital's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewLimits"];
+            };
+        };
+        responses: {
+            /** @description The hospital's limits */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Limits"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such hospital */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This kind of body is not understood */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request cannot be followed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     set_tenant_state: {
         parameters: {
             query?: never;
@@ -22043,7 +23270,10 @@ export interface operations {
     remove_user_second_factor: {
         parameters: {
             query?: never;
-            header?: never;
+            header: {
+                /** @description Why, in your own words, of three characters or more */
+                "Medseg-Reason": string;
+            };
             path: {
                 /** @description The user's id */
                 id: string;
@@ -22088,6 +23318,15 @@ export interface operations {
             };
             /** @description No such user, or none that has one */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is one's own */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
