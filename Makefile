@@ -61,6 +61,7 @@ faults: ## kill, cut, freeze and fill the mesh's parts and its servers under loa
 	@scripts/setup.sh test
 	@$(ENV) cargo build --quiet --workspace --bins
 	@DURABLE=1 FAULT_SERVERS=1 FAULT_ROWS="P1 every" FAULT_UPLOADS=1000 FAULT_ROUNDS=20 FAULT_PAUSE_MS=400 $(FAULTS) nothing_is_lost --nocapture
+	@FAULT_KILLS=20 $(FAULTS) every_202_ends_in_one_result
 	@FAULT_CANCELS=10000 scripts/servers.sh $(ENV) cargo test --quiet --package platform --test db -- callers_that_go_away
 	@DURABLE=1 FAULT_SERVERS=1 FAULT_UPLOADS=$(or $(UPLOADS),200) FAULT_TRACED=1000 FAULT_MODELS=200 FAULT_FULL_DISKS=200 $(FAULTS) faults:: --nocapture --test-threads=1
 
