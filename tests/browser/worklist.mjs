@@ -151,11 +151,13 @@ export function worklist({ page, url, user, password, image, look, fits }) {
       const asked = []
       const waiting = (scan) => ({ ...scan, state: 'queued', answer: null, priority: asked.at(-1) ?? 'routine' })
       let told
+      // The stream would tell how the scan is by now.
+      await page.route(/\/v1\/events$/, (route) => route.fulfill({ contentType: 'text/event-stream', body: ': nothing\n\n' }))
       await page.route(/\/v1\/scans\?/, async (route) => {
         const response = await route.fetch()
         const listed = await response.json()
-        told ??= listed.scans[0]
-        await route.fulfill({ json: { ...listed, scans: listed.scans.map((scan) => (scan.id === told.id ? waiting(scan) : scan)) } })
+        told ??= listed.scans.find((scan) => scan.id === together[0])
+        await route.fulfill({ json: { ...listed, scans: listed.scans.map((scan) => (scan.id === together[0] ? waiting(scan) : scan)) } })
       })
       await page.route(/\/v1\/scans\/[\w-]+$/, async (route) => {
         if (route.request().method() !== 'PATCH') return route.continue()

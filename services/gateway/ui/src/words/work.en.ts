@@ -142,6 +142,7 @@ export const WORK = {
     only: (kind: string) => `${kind} only`,
     shadow: 'Let it look on',
     card: 'Show its card',
+    cardOf: (version: string) => `Card of ${version}`,
     done: (version: string) => `${version}: done`,
     gate: 'What the gate found',
     check: 'Check',

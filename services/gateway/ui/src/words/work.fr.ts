@@ -141,6 +141,7 @@ export const WORK: AnyWords<typeof EN> = {
     only: (kind: string) => `${kind} seulement`,
     shadow: 'La laisser observer',
     card: 'Afficher sa fiche',
+    cardOf: (version: string) => `Fiche de ${version}`,
     done: (version) => `${version} : fait`,
     gate: 'Ce que le contrôle a trouvé',
     check: 'Contrôle',
