@@ -3,7 +3,7 @@
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use url::form_urlencoded;
 use utoipa::IntoParams;
 
@@ -33,36 +33,37 @@ pub enum Packing {
     Multipart,
 }
 
-/// Has `accept` of the query stand in place of the header, and refuses where another character set is asked for (PS3.18, 8.3.3).
+/// Stands in the place of what is accepted where no charset is that there is: whoever looks at it has seen before who asks.
+const OTHER_CHARSET: &str = "text/other-charset";
+
+/// The same for what is no media type.
+const NOTHING: &str = "none/none";
+
+/// Has `accept` and `charset` of the query stand in place of the header (PS3.18, 8.3.3).
 pub async fn from_query(mut request: Request, next: Next) -> Response {
-    match wanted(request.uri().query().unwrap_or_default()) {
-        Ok(Some(accept)) => {
-            request.headers_mut().insert(header::ACCEPT, accept);
-        }
-        Ok(None) => {}
-        Err(problem) => return problem.into_response(),
+    if let Some(accept) = wanted(request.uri().query().unwrap_or_default()) {
+        request.headers_mut().insert(header::ACCEPT, accept);
     }
     next.run(request).await
 }
 
-fn wanted(query: &str) -> Result<Option<HeaderValue>, Problem> {
+fn wanted(query: &str) -> Option<HeaderValue> {
     // Of a media type a plus is a plus, which few write as %2B.
     let query = query.replace('+', "%2B");
     let mut accept = None;
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
         match name.as_ref() {
             "accept" => {
-                let none = |_| NOT_ACCEPTABLE.problem("`accept` names no media type");
-                accept = Some(HeaderValue::from_str(&value).map_err(none)?);
+                let none = HeaderValue::from_static(NOTHING);
+                accept = Some(HeaderValue::from_str(&value).unwrap_or(none));
             }
             "charset" if !value.split(',').any(is_utf_8) => {
-                return Err(NOT_ACCEPTABLE
-                    .problem("answers are written in utf-8, and in no other character set"));
+                return Some(HeaderValue::from_static(OTHER_CHARSET));
             }
             _ => {}
         }
     }
-    Ok(accept)
+    accept
 }
 
 fn is_utf_8(charset: &str) -> bool {
@@ -71,15 +72,20 @@ fn is_utf_8(charset: &str) -> bool {
 }
 
 /// The forms that are asked for, the best first, without those that are not wanted (`q=0`). None: nothing is said, and any will do.
-fn forms(headers: &HeaderMap) -> Option<Vec<MediaType>> {
-    if !headers.contains_key(header::ACCEPT) {
-        return None;
+fn forms(headers: &HeaderMap) -> Result<Option<Vec<MediaType>>, Problem> {
+    match headers.get(header::ACCEPT) {
+        None => return Ok(None),
+        Some(accept) if accept == OTHER_CHARSET => {
+            return Err(NOT_ACCEPTABLE
+                .problem("answers are written in utf-8, and in no other character set"));
+        }
+        Some(_) => {}
     }
     let named = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
     let forms = named.flat_map(|value| split(value, ',')).filter_map(MediaType::parse);
     let mut forms: Vec<MediaType> = forms.filter(|form| weight(form) > 0.0).collect();
     forms.sort_by(|one, other| weight(other).total_cmp(&weight(one)));
-    Some(forms)
+    Ok(Some(forms))
 }
 
 fn weight(form: &MediaType) -> f32 {
@@ -109,7 +115,7 @@ fn part(form: &MediaType) -> Option<String> {
 
 /// Refuses where none of those is wanted, in these words.
 fn require(headers: &HeaderMap, there: &[&str], words: &str) -> Result<(), Problem> {
-    let Some(forms) = forms(headers) else { return Ok(()) };
+    let Some(forms) = forms(headers)? else { return Ok(()) };
     let fits = forms.iter().any(|form| there.contains(&form.essence.as_str()));
     if fits { Ok(()) } else { Err(NOT_ACCEPTABLE.problem(words)) }
 }
@@ -130,7 +136,7 @@ pub fn require_png(headers: &HeaderMap) -> Result<(), Problem> {
 /// How instances are wanted that are written in these transfer syntaxes.
 pub fn packing(headers: &HeaderMap, transfer_syntaxes: &[&str]) -> Result<Packing, Problem> {
     const DICOM: &str = "application/dicom";
-    let Some(forms) = forms(headers) else { return Ok(Packing::Multipart) };
+    let Some(forms) = forms(headers)? else { return Ok(Packing::Multipart) };
     for form in &forms {
         let packing = match form.essence.as_str() {
             "multipart/related" if part(form).is_none_or(|part| part == DICOM) => {
@@ -160,7 +166,7 @@ pub fn values(
     const OCTETS: &str = "application/octet-stream";
     /// What octets are in that say nothing else.
     const PLAIN: &str = "1.2.840.10008.1.2.1";
-    let Some(forms) = forms(headers) else { return Ok(Packing::Multipart) };
+    let Some(forms) = forms(headers)? else { return Ok(Packing::Multipart) };
     let fits = |form: &MediaType, wanted: Option<&str>| match wanted {
         None | Some("*/*") => takes(form, transfer_syntax),
         Some(OCTETS) if media == OCTETS => {
@@ -221,7 +227,7 @@ mod tests {
 
     #[test]
     fn who_cannot_set_a_header_says_it_in_the_query() {
-        let accept = |query: &str| wanted(query).unwrap().unwrap();
+        let accept = |query: &str| wanted(query).unwrap();
         for query in [
             "limit=1&accept=application/dicom+json",
             "accept=application%2Fdicom%2Bjson&charset=utf-8",
@@ -232,9 +238,12 @@ mod tests {
         let parts = "multipart/related; type=\"application/dicom\"; transfer-syntax=*";
         let encoded = form_urlencoded::byte_serialize(parts.as_bytes()).collect::<String>();
         assert_eq!(accept(&format!("accept={}", encoded.replace('+', "%20"))), parts);
-        assert!(wanted("charset=iso-8859-1").unwrap_err().to_string().contains("utf-8"));
-        assert!(wanted("accept=%0A").is_err());
-        assert_eq!(wanted("limit=1").unwrap(), None);
+        let refused = |query: &str| {
+            require_json(&HeaderMap::from_iter([(header::ACCEPT, accept(query))])).unwrap_err()
+        };
+        assert!(refused("charset=iso-8859-1").to_string().contains("utf-8"));
+        assert!(refused("accept=%0A").to_string().contains("application/dicom+json"));
+        assert_eq!(wanted("limit=1"), None);
     }
 
     #[test]
