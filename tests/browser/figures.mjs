@@ -20,8 +20,9 @@ export function figures({ page, url, look, fits }) {
 
   /** The answer that the page gets at an address when it is loaded again. */
   async function answered(path) {
-    const [answer] = await Promise.all([page.waitForResponse((one) => path.test(new URL(one.url()).pathname) && one.ok()), page.reload()])
-    return answer.json()
+    const answer = page.waitForResponse((one) => path.test(new URL(one.url()).pathname) && one.ok()).then((one) => one.json())
+    const [told] = await Promise.all([answer, page.reload()])
+    return told
   }
 
   async function onPhone(name, heading) {
@@ -117,7 +118,8 @@ export function figures({ page, url, look, fits }) {
 
     async 'versions of models are compared by what they answer, their figures and their cards'() {
       await page.goto(`${url}#/models`)
-      await page.getByRole('heading', { name: 'Models', exact: true, level: 1 }).waitFor()
+      // All that was asked for before has come.
+      await page.getByRole('article').first().waitFor()
       const { versions } = await answered(/^\/v1\/models$/)
       const { name, version, modalities, evaluation } = versions.find(({ state }) => state === 'serving')
       const compared = page.getByRole('checkbox', { name: `Compare ${name}/${version}`, exact: true })
