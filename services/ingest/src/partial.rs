@@ -16,7 +16,7 @@ use proto::ingest::partial_upload::Outcome;
 use proto::ingest::{PartialUpload, UploadBeginning};
 
 use crate::reserve::Reserve;
-use crate::spool::unusable;
+use crate::spool::folders;
 
 use facts::{Facts, Place, in_folder};
 pub use hold::Held;
@@ -198,23 +198,6 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T> {
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|error| ErrorKind::Internal.error("keeping an upload panicked").because(error))?
-}
-
-/// The folders in that folder; none where there is not even that.
-fn folders(folder: &Path) -> Result<Vec<PathBuf>> {
-    let entries = match std::fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(unusable(error)),
-    };
-    let mut folders = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(unusable)?;
-        if entry.file_type().map_err(unusable)?.is_dir() {
-            folders.push(entry.path());
-        }
-    }
-    Ok(folders)
 }
 
 #[cfg(test)]

@@ -1,3 +1,4 @@
+use std::fs::DirEntry;
 use std::path::{Path, PathBuf};
 use std::task::{Poll, ready};
 
@@ -189,6 +190,26 @@ impl Spool {
         RefusalReason::TooLarge
             .refuse(format!("The file is larger than {} MiB.", self.bytes_max >> 20))
     }
+}
+
+/// What lies in that folder; nothing where there is no such folder.
+pub fn lying_in(folder: &Path) -> Result<Vec<DirEntry>> {
+    match std::fs::read_dir(folder) {
+        Ok(entries) => entries.collect::<std::io::Result<_>>().map_err(unusable),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(unusable(error)),
+    }
+}
+
+/// The folders in that folder; none where there is not even that.
+pub fn folders(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut folders = Vec::new();
+    for entry in lying_in(folder)? {
+        if entry.file_type().map_err(unusable)?.is_dir() {
+            folders.push(entry.path());
+        }
+    }
+    Ok(folders)
 }
 
 pub fn unusable(error: std::io::Error) -> Error {

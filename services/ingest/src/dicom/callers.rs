@@ -5,7 +5,7 @@
 //! with it what came while it was valid.
 
 use std::collections::{HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use super::inbox::Inbox;
 use super::reception::Reception;
 use super::senders::Sender;
 use super::{blocking, series};
-use crate::spool::unusable;
+use crate::spool::{folders, unusable};
 
 /// Where it is kept who has sent what lies beside it.
 const NOTE: &str = "caller.json";
@@ -210,22 +210,6 @@ fn read(path: &Path) -> Result<Option<Note>> {
     serde_json::from_slice(&json).map(Some).map_err(|_| {
         ErrorKind::Internal.error("who has sent instances is noted, and the note is broken")
     })
-}
-
-fn folders(inbox: &Path) -> Result<Vec<PathBuf>> {
-    let entries = match std::fs::read_dir(inbox) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(unusable(error)),
-    };
-    let mut folders = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(unusable)?;
-        if entry.file_type().map_err(unusable)?.is_dir() {
-            folders.push(entry.path());
-        }
-    }
-    Ok(folders)
 }
 
 #[cfg(test)]

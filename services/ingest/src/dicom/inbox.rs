@@ -23,7 +23,7 @@ use tempfile::NamedTempFile;
 use tokio::io::{AsyncWriteExt, BufWriter};
 
 use crate::reserve::Reserve;
-use crate::spool::{LOOK_BYTES, WRITE_BYTES, unusable};
+use crate::spool::{LOOK_BYTES, WRITE_BYTES, lying_in, unusable};
 
 use looked::Looked;
 use room::{Place, Room};
@@ -462,20 +462,9 @@ impl Instance {
 
 /// What lies in that folder and is no half-written file; nothing where there is no such folder.
 fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(unusable(error)),
-    };
-    let mut paths = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(unusable)?.path();
-        // A note that a crash has left half written is hidden.
-        if !name_of(&path).starts_with('.') {
-            paths.push(path);
-        }
-    }
-    Ok(paths)
+    let paths = lying_in(folder)?.into_iter().map(|entry| entry.path());
+    // A note that a crash has left half written is hidden.
+    Ok(paths.filter(|path| !name_of(path).starts_with('.')).collect())
 }
 
 fn instances_in(folder: &Path) -> Result<Vec<PathBuf>> {

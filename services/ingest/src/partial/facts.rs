@@ -9,7 +9,7 @@ use proto::storage::Refusal;
 use serde::{Deserialize, Serialize};
 
 use super::Owner;
-use crate::spool::unusable;
+use crate::spool::{lying_in, unusable};
 
 const FACTS: &str = "json";
 const BYTES: &str = "bytes";
@@ -247,17 +247,6 @@ fn gone(path: &Path) -> io::Result<()> {
 
 /// The facts that lie in that folder, by their paths.
 pub fn in_folder(folder: &Path) -> Result<Vec<PathBuf>> {
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(unusable(error)),
-    };
-    let mut facts = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(unusable)?.path();
-        if path.extension().is_some_and(|extension| extension == FACTS) {
-            facts.push(path);
-        }
-    }
-    Ok(facts)
+    let paths = lying_in(folder)?.into_iter().map(|entry| entry.path());
+    Ok(paths.filter(|path| path.extension().is_some_and(|extension| extension == FACTS)).collect())
 }

@@ -5,7 +5,8 @@ use domain::{PartialUploadId, Result, TenantId};
 use service::Worker;
 
 use super::facts::{Facts, Place, in_folder};
-use super::{Partials, blocking, folders};
+use super::{Partials, blocking};
+use crate::spool::folders;
 
 /// How often it is looked for what has expired.
 const PAUSE: Duration = Duration::from_secs(600);
