@@ -12,6 +12,7 @@ pub mod claims;
 pub mod cli;
 mod connections;
 mod drain;
+mod erased;
 mod event;
 mod failures;
 mod health;
@@ -34,6 +35,7 @@ mod worker;
 
 pub use asked::{decoded, encoded};
 pub use drain::drain;
+pub use erased::ErasedScan;
 pub use event::{CloudEvent, Origin};
 pub use failures::status_in_stream;
 pub use health::{Check, check};

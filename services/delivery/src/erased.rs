@@ -1,39 +1,13 @@
 //! Scans of patients who were erased: what waits of them is not sent, and what was sent is in the hospital's audit trail alone.
 
-use domain::{Error, ErrorKind, Result, ScanId, TenantId};
+use domain::{ErrorKind, Result, ScanId, TenantId};
 use platform::db::{BindId, Run, Unit, failed};
-use proto::events::ScanErased;
-use service::CloudEvent;
+use service::ErasedScan;
 use service::claims::Tenant;
-use service::topics::SCAN_ERASED;
 use sqlx::FromRow;
 
 use crate::Store;
 use crate::audit::{Act, Note};
-
-/// The event `scan.erased`, as delivery reads it.
-#[derive(Clone, Copy, Debug)]
-pub struct Erased {
-    pub tenant: TenantId,
-    pub scan: ScanId,
-    pub erased_ms: i64,
-}
-
-impl Erased {
-    pub fn parse(body: &[u8]) -> Result<Erased> {
-        let ScanErased { tenant_id, scan_id, erased_ms } =
-            CloudEvent::<ScanErased>::parse(SCAN_ERASED, body)?.data;
-        Ok(Erased {
-            tenant: tenant_id.parse().map_err(strange)?,
-            scan: scan_id.parse().map_err(strange)?,
-            erased_ms,
-        })
-    }
-}
-
-fn strange(error: Error) -> Error {
-    ErrorKind::Invalid.error("an event about no scan of a tenant").because(error)
-}
 
 /// A delivery of an erased scan that nobody is sending.
 #[derive(FromRow)]
@@ -46,7 +20,7 @@ struct Row {
 
 impl Store {
     /// Deletes what is kept of the scan. An attempt that is under way goes on: how it ends is noted, and its row is deleted then.
-    pub async fn erase(&self, erased: Erased) -> Result<()> {
+    pub async fn erase(&self, erased: ErasedScan) -> Result<()> {
         self.note_erased(erased).await?;
         let store = self.clone();
         self.database
@@ -67,14 +41,14 @@ impl Store {
         .await
         .map_err(failed)?;
         let Some(erased_ms) = erased_ms else { return Ok(()) };
-        let (store, erased) = (self.clone(), Erased { tenant, scan, erased_ms });
+        let (store, erased) = (self.clone(), ErasedScan { tenant, scan, erased_ms });
         self.database
             .unit(move |unit| Box::pin(async move { store.erase_in(unit, erased).await }))
             .await
     }
 
     /// Before all else, and for itself: no attempt begins of it from then on whose end does not see it.
-    async fn note_erased(&self, erased: Erased) -> Result<()> {
+    async fn note_erased(&self, erased: ErasedScan) -> Result<()> {
         let noted = sqlx::query(
             "INSERT INTO erased_scans (tenant_id, scan_id, erased_ms) VALUES (?, ?, ?)",
         )
@@ -91,8 +65,8 @@ impl Store {
         }
     }
 
-    async fn erase_in(&self, unit: &mut Unit, erased: Erased) -> Result<()> {
-        let Erased { tenant, scan, .. } = erased;
+    async fn erase_in(&self, unit: &mut Unit, erased: ErasedScan) -> Result<()> {
+        let ErasedScan { tenant, scan, .. } = erased;
         let now_ms = self.clock.now_ms();
         let rows: Vec<Row> = sqlx::query_as(
             "SELECT delivery_id, destination_id, state, attempts FROM deliveries

@@ -44,14 +44,13 @@ use proto::storage::handover_client::HandoverClient;
 use secrecy::{ExposeSecret, SecretString};
 use service::claims::{ServiceToken, Verifier};
 use service::topics::{DRIFT_CLEARED, DRIFT_DETECTED, SCAN_COMPLETED, SCAN_ERASED};
-use service::{Peer, Service, Worker, check, listen};
+use service::{ErasedScan, Peer, Service, Worker, check, listen};
 use strum::VariantArray;
 use tokio::sync::Notify;
 use tonic::service::Routes;
 
 use attempt::Ways;
 use dial::Dial;
-use erased::Erased;
 use event::News;
 use handed::Handed;
 use hospitals::Hospitals;
@@ -264,7 +263,7 @@ fn hear(
 fn erase(store: Store, queue: Queue) -> Worker {
     listen(queue, SCAN_ERASED, GROUP, WINDOW, move |body| {
         let store = store.clone();
-        async move { store.erase(Erased::parse(&body)?).await }
+        async move { store.erase(ErasedScan::parse(&body)?).await }
     })
 }
 

@@ -1,21 +1,11 @@
 //! Scans of patients who were erased: rows about them go, and none comes back.
 
-use domain::{Error, ErrorKind, Result, ScanId, TenantId};
+use domain::{Result, ScanId, TenantId};
 use platform::db::{self, BindId};
-use proto::events::ScanErased;
-use service::CloudEvent;
+use service::ErasedScan;
 use service::claims::Tenant;
-use service::topics::SCAN_ERASED;
 
 use crate::store::{Store, once};
-
-/// The event `scan.erased`, as drift reads it.
-#[derive(Debug)]
-pub struct Erased {
-    pub tenant: TenantId,
-    pub scan: ScanId,
-    pub erased_ms: i64,
-}
 
 /// Each takes tenant and scan.
 const ROWS: [&str; 2] = [
@@ -27,27 +17,11 @@ const COUNTS: [&str; 2] = [
     "SELECT COUNT(*) FROM reviews WHERE tenant_id = ? AND scan_id = ?",
 ];
 
-impl Erased {
-    pub fn parse(body: &[u8]) -> Result<Erased> {
-        let ScanErased { tenant_id, scan_id, erased_ms } =
-            CloudEvent::<ScanErased>::parse(SCAN_ERASED, body)?.data;
-        Ok(Erased {
-            tenant: tenant_id.parse().map_err(strange)?,
-            scan: scan_id.parse().map_err(strange)?,
-            erased_ms,
-        })
-    }
-}
-
-fn strange(error: Error) -> Error {
-    ErrorKind::Invalid.error("an event about no scan of a tenant").because(error)
-}
-
 impl Store {
     /// Deletes all rows about the scan. That it was erased is written down before: whoever keeps one in the same moment sees that, or
     /// their row is seen here.
-    pub async fn erase(&self, erased: &Erased) -> Result<()> {
-        let Erased { tenant, scan, erased_ms } = *erased;
+    pub async fn erase(&self, erased: &ErasedScan) -> Result<()> {
+        let ErasedScan { tenant, scan, erased_ms } = *erased;
         let noted = sqlx::query(
             "INSERT INTO erased_scans (tenant_id, scan_id, erased_ms) VALUES (?, ?, ?)",
         )

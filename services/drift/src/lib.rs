@@ -29,12 +29,11 @@ use proto::drift::drift_server::DriftServer;
 use secrecy::{ExposeSecret, SecretString};
 use service::claims::{ServiceToken, Verifier};
 use service::topics::{FEEDBACK_GIVEN, SCAN_COMPLETED, SCAN_ERASED, UPLOAD_REFUSED};
-use service::{Peer, Service, Worker, check, listen, trace};
+use service::{ErasedScan, Peer, Service, Worker, check, listen, trace};
 use tonic::service::Routes;
 use tracing::field::Empty;
 use tracing::{Instrument, info_span};
 
-use erased::Erased;
 use event::Completed;
 use quality::{Given, RefusalTold};
 use references::References;
@@ -236,7 +235,7 @@ fn review(store: Store, queue: Queue) -> Worker {
 fn erase(store: Store, queue: Queue) -> Worker {
     listen(queue, SCAN_ERASED, GROUP, WINDOW, move |body| {
         let store = store.clone();
-        async move { store.erase(&Erased::parse(&body)?).await }
+        async move { store.erase(&ErasedScan::parse(&body)?).await }
     })
 }
 

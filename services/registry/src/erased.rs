@@ -1,12 +1,11 @@
 //! Scans of patients who were erased: what a shadow said of them goes, and none of it comes back.
 
-use domain::{Error, ErrorKind, Result, ScanId, TenantId};
+use domain::{ErrorKind, Result};
 use platform::db::{BindId, failed};
 use platform::queue::Queue;
-use proto::events::ScanErased;
 use service::claims::Tenant;
 use service::topics::SCAN_ERASED;
-use service::{CloudEvent, Worker, listen};
+use service::{ErasedScan, Worker, listen};
 
 use crate::store::Store;
 
@@ -14,29 +13,6 @@ use crate::store::Store;
 const GROUP: &str = "registry";
 /// Events in hand at a time; each deletes a few small rows.
 const WINDOW: u16 = 16;
-
-/// The event `scan.erased`, as the registry reads it.
-struct Erased {
-    tenant: TenantId,
-    scan: ScanId,
-    erased_ms: i64,
-}
-
-impl Erased {
-    fn parse(body: &[u8]) -> Result<Erased> {
-        let ScanErased { tenant_id, scan_id, erased_ms } =
-            CloudEvent::<ScanErased>::parse(SCAN_ERASED, body)?.data;
-        Ok(Erased {
-            tenant: tenant_id.parse().map_err(strange)?,
-            scan: scan_id.parse().map_err(strange)?,
-            erased_ms,
-        })
-    }
-}
-
-fn strange(error: Error) -> Error {
-    ErrorKind::Invalid.error("an event about no scan of a tenant").because(error)
-}
 
 /// From the first start on nothing is missed, also not what comes before the worker subscribes.
 pub async fn join(queue: &Queue) {
@@ -50,15 +26,15 @@ pub async fn join(queue: &Queue) {
 pub fn watch(store: Store, queue: Queue) -> Worker {
     listen(queue, SCAN_ERASED, GROUP, WINDOW, move |body| {
         let store = store.clone();
-        async move { store.erase(&Erased::parse(&body)?).await }
+        async move { store.erase(&ErasedScan::parse(&body)?).await }
     })
 }
 
 impl Store {
     /// Deletes all comparisons of the scan. That it was erased is written down before: whoever keeps one in the same moment sees that, or
     /// their row is seen here.
-    async fn erase(&self, erased: &Erased) -> Result<()> {
-        let Erased { tenant, scan, erased_ms } = *erased;
+    async fn erase(&self, erased: &ErasedScan) -> Result<()> {
+        let ErasedScan { tenant, scan, erased_ms } = *erased;
         let noted = sqlx::query(
             "INSERT INTO erased_scans (tenant_id, scan_id, erased_ms) VALUES (?, ?, ?)",
         )
