@@ -6,6 +6,8 @@
 //! ledger sees.
 
 mod archives;
+#[path = "../../services/delivery/tests/suite/association.rs"]
+mod association;
 mod disk;
 mod doors;
 mod ledger;

@@ -4,27 +4,22 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail, ensure};
-use dicom_ul::pdu::{
-    AssociationAC, AssociationRQ, PDataValue, PDataValueType, Pdu, PresentationContextResult,
-    PresentationContextResultReason, UserVariableItem, read_pdu, write_pdu,
-};
+use anyhow::{Context, ensure};
+use dicom_ul::pdu::PresentationContextResultReason::Acceptance;
 use serde_json::json;
 use tests::mesh::Mesh;
 use tests::process::free_port;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
+use super::association::{Instance, Line};
 use super::ledger::Judged;
 use super::receivers::{AWAY, FAULTS, Fault, SLOW, remove};
-use super::scanner::{element, elements};
 
 /// Of so many objects that are new to it, the one that takes half keeps one and says that it did not.
 const HALF_EVERY: usize = 2;
 const LOOK: Duration = Duration::from_millis(200);
-const PDU_BYTES_MAX: u32 = 1024 * 1024;
 const OUT_OF_RESOURCES: u16 = 0xa700;
 
 /// A study that was sent.
@@ -163,88 +158,19 @@ async fn serve(archive: Archive, address: String) {
     while let Ok((stream, _)) = listener.accept().await {
         let archive = archive.clone();
         tokio::spawn(async move {
-            let line = Line { stream, received: Vec::new() };
             // Delivery is killed amid it: then it breaks off.
-            let _ = served(&archive, line).await;
+            let _ = served(&archive, Line::new(stream)).await;
         });
     }
 }
 
-struct Line {
-    stream: TcpStream,
-    received: Vec<u8>,
-}
-
-impl Line {
-    async fn receive(&mut self) -> anyhow::Result<Pdu> {
-        loop {
-            let mut unread = &self.received[..];
-            let pdu = read_pdu(&mut unread, PDU_BYTES_MAX, true)?;
-            let read = self.received.len() - unread.len();
-            if let Some(pdu) = pdu {
-                self.received.drain(..read);
-                return Ok(pdu);
-            }
-            ensure!(self.stream.read_buf(&mut self.received).await? > 0, "it broke off");
-        }
-    }
-
-    async fn send(&mut self, pdu: &Pdu) -> anyhow::Result<()> {
-        let mut bytes = Vec::new();
-        write_pdu(&mut bytes, pdu)?;
-        Ok(self.stream.write_all(&bytes).await?)
-    }
-}
-
-async fn served(archive: &Archive, mut line: Line) -> anyhow::Result<()> {
-    let Pdu::AssociationRQ(request) = line.receive().await? else { bail!("no request") };
-    line.send(&accepted(request)).await?;
-    let (mut command, mut data_set) = (Vec::new(), Vec::new());
-    loop {
-        let values = match line.receive().await? {
-            Pdu::PData { data } => data,
-            Pdu::ReleaseRQ => return line.send(&Pdu::ReleaseRP).await,
-            other => bail!("{}", other.short_description()),
-        };
-        for PDataValue { presentation_context_id, value_type, is_last, data } in values {
-            if value_type == PDataValueType::Command {
-                command.extend(data);
-                continue;
-            }
-            data_set.extend(data);
-            if !is_last {
-                continue;
-            }
-            let (command, data_set) = (std::mem::take(&mut command), std::mem::take(&mut data_set));
-            let uid = element(&command, 0x1000).context("an instance UID")?;
-            let uid = String::from_utf8(uid.to_vec())?.trim_end_matches('\0').to_owned();
-            let status = archive.keep(uid, data_set).await;
-            let data = elements(&[
-                (0x0100, &0x8001_u16.to_le_bytes()),
-                (0x0120, element(&command, 0x0110).context("a message id")?),
-                (0x0800, &0x0101_u16.to_le_bytes()),
-                (0x0900, &status.to_le_bytes()),
-            ]);
-            let value_type = PDataValueType::Command;
-            let value = PDataValue { presentation_context_id, value_type, is_last, data };
-            line.send(&Pdu::PData { data: vec![value] }).await?;
-        }
-    }
-}
-
 /// Takes whatever is proposed.
-fn accepted(request: AssociationRQ) -> Pdu {
-    let results = request.presentation_contexts.iter().map(|context| PresentationContextResult {
-        id: context.id,
-        reason: PresentationContextResultReason::Acceptance,
-        transfer_syntax: context.transfer_syntaxes[0].clone(),
-    });
-    Pdu::AssociationAC(AssociationAC {
-        protocol_version: 1,
-        presentation_contexts: results.collect(),
-        application_context_name: request.application_context_name,
-        called_ae_title: request.called_ae_title,
-        calling_ae_title: request.calling_ae_title,
-        user_variables: vec![UserVariableItem::MaxLength(16 * 1024)],
-    })
+async fn served(archive: &Archive, mut line: Line) -> anyhow::Result<()> {
+    let association = line.association().await?;
+    line.accept(&association, |_| Acceptance).await?;
+    while let Some(Instance { request, uid, data_set }) = line.instance().await? {
+        let status = archive.keep(uid, data_set).await;
+        line.answer(&request, status).await?;
+    }
+    Ok(())
 }

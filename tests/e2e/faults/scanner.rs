@@ -1,4 +1,4 @@
-//! A scanner that sends by C-STORE to the mesh's ingest, and the command sets that are sent by DICOM.
+//! A scanner that sends by C-STORE to the mesh's ingest.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -10,6 +10,7 @@ use serde_json::json;
 use tests::mesh::Mesh;
 use tests::process::free_port;
 
+use super::association::{element, elements};
 use super::steps::wait;
 
 const MR_IMAGE_STORAGE: &str = "1.2.840.10008.5.1.4.1.1.4";
@@ -117,31 +118,4 @@ fn uid_of(file: &[u8], tag: [u8; 4]) -> anyhow::Result<String> {
 fn data_set(file: &[u8]) -> anyhow::Result<&[u8]> {
     let length: [u8; 4] = file[140..144].try_into()?;
     Ok(&file[144 + u32::from_le_bytes(length) as usize..])
-}
-
-/// A command set (PS3.7, annex E).
-pub fn elements(all: &[(u16, &[u8])]) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    for (element, value) in all {
-        bytes.extend([0, 0]);
-        bytes.extend(element.to_le_bytes());
-        bytes.extend((value.len().next_multiple_of(2) as u32).to_le_bytes());
-        bytes.extend(*value);
-        bytes.resize(bytes.len().next_multiple_of(2), 0);
-    }
-    bytes
-}
-
-/// The value of an element of a command set.
-pub fn element(command: &[u8], wanted: u16) -> Option<&[u8]> {
-    let mut rest = command;
-    while let Some((head, behind)) = rest.split_first_chunk::<8>() {
-        let [_, _, low, high, length @ ..] = *head;
-        let (value, next) = behind.split_at_checked(u32::from_le_bytes(length) as usize)?;
-        if u16::from_le_bytes([low, high]) == wanted {
-            return Some(value);
-        }
-        rest = next;
-    }
-    None
 }

@@ -1,6 +1,7 @@
 //! The promises of delivery through its own doors, before real receivers and a real storage: from the event to what a receiver has.
 
 mod archive;
+mod association;
 mod cstore;
 mod destinations;
 mod drift;
