@@ -13,6 +13,7 @@ mod kind;
 mod lossy;
 mod lut;
 mod offered;
+mod pixel_format;
 mod pixels;
 mod reader;
 mod segmentation;
@@ -37,7 +38,8 @@ use self::acquired::Acquired;
 use self::class::Class;
 use self::geometry::Plane;
 use self::lut::ModalityLut;
-use self::pixels::{Padding, PixelFormat};
+use self::pixel_format::PixelFormat;
+use self::pixels::Padding;
 use self::reader::{DataSet, File};
 use super::{Decoded, Limits};
 use crate::{

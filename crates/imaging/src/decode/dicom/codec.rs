@@ -3,7 +3,7 @@
 
 use jpeg_decoder::PixelFormat as Jpeg;
 
-use super::pixels::PixelFormat;
+use super::pixel_format::PixelFormat;
 use crate::{Refusal, RefusalReason};
 
 /// All that [`Codec::of`] knows, and no other, but JPEG Extended (…4.51): of that 8 bits are decoded, and 12, which are usual, are not.

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 
-use super::reader::{DataSet, Element};
 use crate::{Refusal, RefusalReason};
 
 /// Real files nest four or five deep.
@@ -83,6 +82,23 @@ pub(super) fn garbled() -> Refusal {
 
 fn cut_short() -> Refusal {
     RefusalReason::Truncated.refuse("The DICOM file ends before its contents do.")
+}
+
+/// One element's value, still in the file.
+#[derive(Clone, Copy)]
+pub(super) struct Element<'a> {
+    pub vr: [u8; 2],
+    /// Of a value of undefined length: the items, with their headers.
+    pub bytes: &'a [u8],
+    pub undefined: bool,
+    pub encoding: Encoding,
+}
+
+/// The elements of a file or of an item of a sequence.
+#[derive(Default)]
+pub(super) struct DataSet<'a> {
+    pub elements: BTreeMap<Tag, Element<'a>>,
+    pub depth: usize,
 }
 
 pub(super) struct Header {

@@ -2,7 +2,6 @@
 //! what a file merely declares.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use dicom_core::Tag;
 use dicom_dictionary_std::tags;
@@ -13,6 +12,7 @@ use super::cursor::{
     Cursor, EXPLICIT, EXPLICIT_BIG_ENDIAN, Encoding, IMPLICIT, ITEM, ITEM_END, SEQUENCE_END,
     UNDEFINED, garbled,
 };
+pub(super) use super::cursor::{DataSet, Element};
 use crate::decode::Limits;
 use crate::{Refusal, RefusalReason};
 
@@ -82,23 +82,6 @@ fn guessed(body: &[u8]) -> &'static str {
         Some([a, b]) if a.is_ascii_uppercase() && b.is_ascii_uppercase() => "1.2.840.10008.1.2.1",
         _ => "1.2.840.10008.1.2",
     }
-}
-
-/// One element's value, still in the file.
-#[derive(Clone, Copy)]
-pub(super) struct Element<'a> {
-    pub vr: [u8; 2],
-    /// Of a value of undefined length: the items, with their headers.
-    pub bytes: &'a [u8],
-    pub undefined: bool,
-    pub encoding: Encoding,
-}
-
-/// The elements of a file or of an item of a sequence.
-#[derive(Default)]
-pub(super) struct DataSet<'a> {
-    pub elements: BTreeMap<Tag, Element<'a>>,
-    pub depth: usize,
 }
 
 /// The names of persons that are read here.

@@ -7,7 +7,8 @@ use dicom_dictionary_std::tags;
 
 use super::class::{self, Class};
 use super::geometry::Plane;
-use super::pixels::{self, PixelFormat};
+use super::pixel_format::PixelFormat;
+use super::pixels;
 use super::reader::{DataSet, File, PixelData};
 use crate::decode::Limits;
 use crate::{Geometry, Refusal, RefusalReason, SegmentationFacts, Shape};

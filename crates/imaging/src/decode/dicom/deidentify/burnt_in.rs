@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use dicom_dictionary_std::tags;
 
 use super::super::class::is_capture;
-use super::super::pixels::PixelFormat;
+use super::super::pixel_format::PixelFormat;
 use super::super::reader::DataSet;
 use crate::{Modality, Refusal, RefusalReason};
 
