@@ -11,6 +11,7 @@ mod files;
 mod first;
 mod gate;
 mod manifest;
+mod registration;
 mod routes;
 mod routing;
 mod rpc;
