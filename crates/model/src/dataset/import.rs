@@ -6,6 +6,7 @@ mod files;
 mod flat;
 mod nifti;
 mod pictures;
+mod slice;
 mod volume;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::record::LOCK_FILE;
+/// Who writes a run's folder.
+pub const LOCK_FILE: &str = "lock";
 
 /// Opens a lock that one process has at a time; `WouldBlock` while another has it.
 pub fn lock(path: &Path) -> io::Result<File> {

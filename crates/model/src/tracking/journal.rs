@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use domain::{Clock, ErrorKind, Random, Result, hex};
 use sha2::{Digest, Sha256};
 
-use super::files::{append, cleared, inside, lock, without_half_a_line};
+use super::files::{LOCK_FILE, append, cleared, inside, lock, without_half_a_line};
 use super::machine::{Ticks, memory};
 use super::record::{
-    ARTEFACTS_FILE, ARTEFACTS_FOLDER, Artefact, End, LOCK_FILE, METRICS_FILE, Made, Point,
-    RUN_FILE, Record, Run, TRACKING_FOLDER,
+    ARTEFACTS_FILE, ARTEFACTS_FOLDER, Artefact, End, METRICS_FILE, Made, Point, RUN_FILE, Record,
+    Run, TRACKING_FOLDER,
 };
 use super::{Beginning, Tracker, Tracking};
 

@@ -11,12 +11,11 @@ use super::files::inside;
 
 /// The folder in a run's folder that keeps how it went.
 pub const TRACKING_FOLDER: &str = "tracking";
-/// What the folder holds: the run, a line for each metric, a line for each artefact, the artefacts, and who writes it.
+/// What the folder holds, beside its lock: the run, a line for each metric, a line for each artefact, and the artefacts.
 pub(super) const RUN_FILE: &str = "run.json";
 pub(super) const METRICS_FILE: &str = "metrics.jsonl";
 pub(super) const ARTEFACTS_FILE: &str = "artefacts.jsonl";
 pub(super) const ARTEFACTS_FOLDER: &str = "artefacts";
-pub(super) const LOCK_FILE: &str = "lock";
 
 /// A run as its folder keeps it, without metrics and artefacts.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]

@@ -11,7 +11,8 @@ use imaging::{Archive, Decoded, Geometry, Grouping, ImageKind, Limits, Volume};
 
 use super::Importing;
 use super::files::{Files, folder};
-use super::volume::{Fitting, decoded, nifti_of, truth};
+use super::slice::nifti_of;
+use super::volume::{Fitting, decoded, truth};
 
 /// The files of one series in one folder.
 struct Series {

@@ -1,11 +1,8 @@
 //! Pictures of confirmed scans: files that do not say which way the patient lies, taken as they are.
 
-use domain::Result;
-use imaging::encode::{grey_png, grey16_png};
-use imaging::{Limits, RefusalReason, Shape, Volume, decode, decode_flat};
+use imaging::{Limits, RefusalReason, Volume, decode, decode_flat};
 
 use super::volume::{Fitting, of_both};
-use crate::dataset::made::File;
 
 /// Values of a picture: whole numbers of 8 or 16 bits. With fewer levels than these there is nothing left to learn from.
 const LEVELS_MIN: f32 = 32.0;
@@ -18,26 +15,6 @@ pub fn labelled(image: &[u8], mask: &[u8]) -> Fitting<(Volume, Vec<u8>)> {
         return Err("it does not say which way the patient lies, and is no picture".to_owned());
     }
     of_both(image, volume(mask)?)
-}
-
-/// A slice and its truth as grey pictures.
-pub fn pictures_of(image: &Volume, slice: usize, truth: &[u8]) -> Result<[File; 2]> {
-    let Shape { rows, columns, .. } = image.shape;
-    let white: Vec<u8> = truth.iter().map(|inside| 255 * *inside).collect();
-    let png = |bytes| File { bytes, extension: "png".to_owned() };
-    Ok([png(picture_of(image, slice)?), png(grey_png(&white, rows, columns)?)])
-}
-
-/// In 8 bits where the whole scan fits into them: its slices are on one scale.
-fn picture_of(image: &Volume, slice: usize) -> Result<Vec<u8>> {
-    let Shape { rows, columns, .. } = image.shape;
-    let levels = image.slice(slice).iter().map(|voxel| voxel.round());
-    if image.voxels.iter().any(|voxel| voxel.round() > 255.0) {
-        let pixels: Vec<u16> = levels.map(|level| level as u16).collect();
-        return grey16_png(&pixels, rows, columns);
-    }
-    let pixels: Vec<u8> = levels.map(|level| level as u8).collect();
-    grey_png(&pixels, rows, columns)
 }
 
 fn volume(bytes: &[u8]) -> Fitting<Volume> {

@@ -3,11 +3,10 @@
 use std::ops::Range;
 
 use domain::Result;
-use imaging::encode::nifti_gz;
-use imaging::{Decoded, Geometry, Limits, Shape, Volume, decode, marked};
+use imaging::{Decoded, Limits, Shape, Volume, decode, marked};
 
-use super::{Importing, flat};
-use crate::dataset::made::File;
+use super::Importing;
+use super::slice::files;
 use crate::dataset::{Patient, beside, grid};
 
 /// How a file cannot be taken, in words.
@@ -72,31 +71,6 @@ impl Importing<'_> {
         }
         Ok(())
     }
-}
-
-/// A slice and its truth: as NIfTI, or as pictures where it is not known where they lie.
-fn files(image: &Volume, slice: usize, truth: &[u8]) -> Result<[File; 2]> {
-    match image.geometry {
-        Some(_) => {
-            Ok([nifti_of(image, slice, image.slice(slice))?, nifti_of(image, slice, truth)?])
-        }
-        None => flat::pictures_of(image, slice, truth),
-    }
-}
-
-/// One slice of a volume's grid as a file.
-pub fn nifti_of<S: imaging::encode::Sample>(
-    grid: &Volume,
-    slice: usize,
-    voxels: &[S],
-) -> Result<File> {
-    let at = |geometry: Geometry| Geometry {
-        origin: geometry.position(slice as f64, 0.0, 0.0),
-        ..geometry
-    };
-    let shape = Shape { slices: 1, ..grid.shape };
-    let bytes = nifti_gz(voxels, shape, grid.geometry.map(at).as_ref())?;
-    Ok(File { bytes, extension: "nii.gz".to_owned() })
 }
 
 /// From the first slice with anything in it to the last.
