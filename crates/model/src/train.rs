@@ -1,8 +1,10 @@
 //! Training from scratch, from a folder of labelled slices to a model that can ship.
 
+mod again;
 mod card;
 mod choice;
 mod cross_validation;
+mod darkroom;
 mod dice_predictor;
 mod display;
 mod embedded;
@@ -34,19 +36,19 @@ use crate::network::{Design, Network, SIDE_MULTIPLE};
 use crate::parameters::Parameters;
 use crate::tracking::Tracking;
 use crate::weights::{Folded, MANIFEST_FILE, Quantised, Weights};
+use darkroom::Darkroom;
 use learn::learn;
 use learned::Learned;
-use picture::Darkroom;
 use pool::Pool;
 use schedule::Schedule;
 use state::{Progress, State};
 
-pub use card::data_version;
+pub use again::Again;
+pub use card::{CARD_FILE, RELIABILITY_FILE, data_version};
 pub use cross_validation::{FIGURES_FILE, REPORT_FILE, cross_validate};
-pub use finish::{
-    Again, CARD_FILE, REFERENCE_FILE, RELIABILITY_FILE, WORST_FOLDER, embed_again, finish_again,
-};
+pub use finish::{WORST_FOLDER, embed_again, finish_again};
 pub use losses::LOSSES_FILE;
+pub use reference::REFERENCE_FILE;
 pub use schedule::Length;
 pub use speed::speed;
 

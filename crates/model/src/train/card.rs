@@ -9,7 +9,7 @@ use std::path::Path;
 use domain::{ErrorKind, Result};
 
 use super::Settings;
-use super::finish::Again;
+use super::again::Again;
 use super::pool::PHANTOM_PART;
 use super::predictions::Form;
 use super::state::State;
@@ -21,6 +21,11 @@ pub use data::data_version;
 use data::{data, digest, drawn};
 pub use tables::{groups, number, overview, patients, percent, table, trials};
 use tables::{phantoms, readings};
+
+/// The model card; it lies beside the weights.
+pub const CARD_FILE: &str = "card.md";
+/// The reliability plot, which the card shows; it lies there, too.
+pub const RELIABILITY_FILE: &str = "reliability.svg";
 
 /// All that a card says.
 pub struct Card<'a> {

@@ -7,11 +7,12 @@ use std::slice::from_ref;
 use domain::Result;
 use imaging::{Framed, ImageKind, ModelFacts, ModelInfo, NetworkInput, Reading, Readings};
 
-use super::card::{Card, FRR_MAX, Story, Trial, card};
+use super::again::Again;
+use super::card::{CARD_FILE, Card, FRR_MAX, RELIABILITY_FILE, Story, Trial, card};
 use super::choice::{Allowed, Choice, KindBy, Nested, UNTRIED, merged};
 use super::embedded::Embedded;
 use super::predictions::{Form, Predictions, inputs, kinds_of};
-use super::reference::{Said, reference, with_embedding};
+use super::reference::{REFERENCE_FILE, Said, reference, with_embedding};
 use super::report;
 use super::state::State;
 use super::{MODALITIES, Settings};
@@ -25,12 +26,6 @@ use crate::tracking::Tracking;
 use crate::weights::{Quantised, Weights, WeightsFacts, replace};
 use crate::{Device, Segmenter};
 
-/// The model card; like the next two it lies beside the weights.
-pub const CARD_FILE: &str = "card.md";
-/// The reliability plot, which the card shows.
-pub const RELIABILITY_FILE: &str = "reliability.svg";
-/// What drift compares new scans with.
-pub const REFERENCE_FILE: &str = "reference.json";
 /// Where the run's folder keeps pictures of the worst validation scans.
 pub const WORST_FOLDER: &str = "worst";
 
@@ -49,35 +44,6 @@ struct Making<'a> {
     judged_phantoms: u64,
     story: Story,
     tracking: &'a Tracking,
-}
-
-/// All that finishing a model again depends on, whose weights stay as they are.
-#[derive(Clone, Debug)]
-pub struct Again {
-    /// The model's folder.
-    pub from: PathBuf,
-    /// The labelled slices that it was trained with.
-    pub manifests: Vec<PathBuf>,
-    /// What the data is, for a model that has no card yet.
-    pub data: String,
-    /// The seed that the split was drawn with.
-    pub seed: u64,
-    /// The part of the patients that was kept for validation, 0 to 1.
-    pub validation: f64,
-    /// Where the same weights go with what was chosen and measured anew.
-    pub model: PathBuf,
-    /// Where pictures of the worst validation scans go.
-    pub run: PathBuf,
-    /// The version of the model with the new readings.
-    pub version: String,
-    /// Whether test-time augmentation may be chosen.
-    pub mirrored: bool,
-    /// Phantoms whose volumes are measured, shared out among five spacings.
-    pub judged_phantoms: u64,
-    /// The report of a cross-validation, for the card; without it, the card's own stays.
-    pub cross_validation: Option<PathBuf>,
-    /// Who hears how it goes; nothing depends on it.
-    pub tracking: Tracking,
 }
 
 /// Makes a model of the averaged weights: quantises them, fits what classifies kinds of image, and chooses on the

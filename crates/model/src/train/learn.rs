@@ -7,10 +7,10 @@ use rand_chacha::ChaCha8Rng;
 use tch::Tensor;
 
 use super::Settings;
+use super::darkroom::{Batch, Darkroom, Softness};
 use super::display::Display;
 use super::losses::Losses;
 use super::objective::{HeldOut, Objective, objective};
-use super::picture::{Batch, Darkroom, Softness};
 use super::pool::Pool;
 use super::report::Reporter;
 use super::state::State;
@@ -221,7 +221,7 @@ impl<'a> Trainer<'a> {
         let unit_parameters = state.average.by_unit(self.network, false);
         let pictures = MEASURED.min(state.progress.views);
         for batch in 1..=pictures.div_ceil(self.settings.batch as u64) {
-            let drawn = (0..self.settings.batch).map(|_| self.pool.draw(1.0, &mut random).slices());
+            let drawn = (0..self.settings.batch).map(|_| self.pool.draw(1.0, &mut random).slices);
             let plain = self.darkroom.plain(&drawn.collect::<Vec<_>>(), side);
             let normalising = Normalising::Measured(batch as u32);
             let _ = unit_parameters.forward(&plain.images, normalising).map_err(torch_error)?;

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use domain::Result;
 use tch::{Kind, Reduction, Tensor};
 
-use super::picture::{Batch, Darkroom};
+use super::darkroom::{Batch, Darkroom};
 use super::pool::{Pool, View};
 use crate::Device;
 use crate::dataset::Patient;

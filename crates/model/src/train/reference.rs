@@ -8,6 +8,9 @@ use serde_json::value::{RawValue, to_raw_value};
 use super::embedded::Embedded;
 use crate::dataset::{Labelled, Split};
 
+/// What drift compares new scans with; it lies beside the weights.
+pub const REFERENCE_FILE: &str = "reference.json";
+
 /// Bins of a histogram, each with about as many values as the next.
 const BINS: usize = 10;
 const SAMPLE_MAX: usize = 500;

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 
 use domain::{ErrorKind, Result};
 
-use super::finish::{Again, CARD_FILE, REFERENCE_FILE, RELIABILITY_FILE};
+use super::again::Again;
+use super::card::{CARD_FILE, RELIABILITY_FILE};
 use super::learned::Learned;
 use super::predictions::Form;
+use super::reference::REFERENCE_FILE;
 use super::schedule::Gone;
 use super::{Fold, Settings, State};
 use crate::dataset::{Patient, Split};

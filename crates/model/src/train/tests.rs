@@ -5,8 +5,9 @@ use image::{GrayImage, Luma};
 use imaging::phantom::{self, Phantom};
 use tempfile::TempDir;
 
+use super::darkroom::Softness;
 use super::objective::objective;
-use super::picture::{Picture, Softness};
+use super::picture::Picture;
 use super::pool::phantom as phantom_slice;
 use super::variation::{Place, Variation};
 use super::*;
@@ -20,7 +21,7 @@ use crate::parameters::Normalising;
 use crate::tracking::{About, Journal, Record, Run};
 use crate::weights::Weights;
 use crate::{Segmenter, evaluate};
-use picture::Batch;
+use darkroom::Batch;
 
 const TINY: Design = Design { width: 8, depths: [1, 1, 1, 1], neighbours: true };
 
