@@ -15,8 +15,9 @@ use proto::events::{Embedding, ModelIdentity, Observation};
 use proto::storage::{Job, SeriesFit};
 use service::wire;
 
+use crate::cores::Whose;
 use crate::jobs::File;
-use crate::model::{Model, Whose};
+use crate::model::Model;
 use crate::serving::Served;
 
 /// What a result says whose model has no weights.

@@ -5,10 +5,17 @@ use std::sync::Arc;
 use domain::{ErrorKind, Priority, Result};
 use service::Turns;
 
-use crate::model::Whose;
-
 /// So many more calculate where a hospital does not yet: another's tall volume keeps a processor for seconds.
 const BEYOND: usize = 2;
+
+/// Whose work it is, and how urgent.
+#[derive(Clone)]
+pub struct Whose {
+    /// The hospital's id.
+    pub tenant: Arc<str>,
+    /// None for what is of no scan, and so comes after all of them.
+    pub priority: Option<Priority>,
+}
 
 /// Hospitals' turns at calculating, for each priority one for each processor. With more threads at once no scan would be done
 /// sooner, and everybody's requests would wait for their share of the processors.

@@ -21,9 +21,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cores::Cores;
 use crate::engine::{self, Engine};
+use crate::in_hand::{InHand, Yielding};
 use crate::model::{Ended, Model, end_of};
 use crate::serving::{Served, Serving, Table};
-use crate::shadow::{InHand, Yielding};
 
 /// How often the registry is asked what serves: a promotion is here within twice that and the time to load it.
 const ASK_INTERVAL: Duration = Duration::from_secs(3);

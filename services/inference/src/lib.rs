@@ -10,6 +10,7 @@ mod engine;
 #[cfg(feature = "torch")]
 mod evaluating;
 mod follow;
+mod in_hand;
 mod jobs;
 mod model;
 mod open_inference;
@@ -34,10 +35,11 @@ use tokio_util::sync::CancellationToken;
 
 use cores::Cores;
 use follow::{Engines, Registry};
+use in_hand::InHand;
 use jobs::Jobs;
 use model::{Ended, Model, end_of};
 use serving::Serving;
-use shadow::{InHand, Shadows};
+use shadow::Shadows;
 use worker::JobWorker;
 
 /// Which model, and how much of it.

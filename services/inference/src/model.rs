@@ -11,7 +11,7 @@ use metrics::{counter, gauge, histogram};
 use service::Turns;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::cores::Cores;
+use crate::cores::{Cores, Whose};
 use crate::engine::Engine;
 
 /// Opens the engine: at the start, and again after it has failed.
@@ -66,15 +66,6 @@ struct Queues<T> {
 struct Line {
     slices: mpsc::Sender<Pending>,
     turns: Turns<Arc<str>>,
-}
-
-/// Whose slices they are, and how urgent.
-#[derive(Clone)]
-pub struct Whose {
-    /// The hospital's id.
-    pub tenant: Arc<str>,
-    /// None for what is of no scan, and so comes after all of them.
-    pub priority: Option<Priority>,
 }
 
 struct Pending {

@@ -16,9 +16,9 @@ use imaging::ModelInfo;
 use service::claims::Verifier;
 use tonic::service::Routes;
 
-use crate::model::Whose;
+use crate::cores::Whose;
+use crate::in_hand::InHand;
 use crate::serving::{Served, Serving};
-use crate::shadow::InHand;
 use door::{Caller, Door};
 use memory::{Memory, Room};
 use signature::{Input, Signature, Tensor};

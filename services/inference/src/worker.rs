@@ -13,10 +13,11 @@ use tracing::{Instrument, info_span};
 
 use crate::analysis::{Analysis, analyse};
 use crate::follow::Registry;
+use crate::in_hand::InHand;
 use crate::jobs::{Jobs, is_not_ours};
 use crate::passport::passport;
 use crate::serving::Serving;
-use crate::shadow::{InHand, Seen, Shadows};
+use crate::shadow::{Seen, Shadows};
 
 /// How often a finished result is offered to a storage that cannot be reached.
 const DELIVERY_ATTEMPTS: u32 = 4;
