@@ -1,5 +1,6 @@
 //! The whole mesh in one process, on one directory, and the command line.
 
+mod accounts;
 mod api;
 pub mod audit;
 pub mod bench;

@@ -12,10 +12,9 @@ use domain::rfc3339;
 use reqwest::Method;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
-use service::{system_clock, system_random};
 
+use crate::accounts::{self, password};
 use crate::api::{Api, Session};
-use crate::user::password;
 
 /// `medseg tenant …`
 #[derive(clap::Args)]
@@ -101,21 +100,14 @@ impl Tenant {
     pub fn run(self) -> anyhow::Result<()> {
         tokio::runtime::Runtime::new()?.block_on(async {
             let way = match &self.database_url {
-                Some(url) if !url.expose_secret().is_empty() => Way::Database(open(url).await?),
+                Some(url) if !url.expose_secret().is_empty() => {
+                    Way::Database(accounts::open(url).await?)
+                }
                 _ => Way::Api(self.api.sign_in().await?),
             };
             act(&way, self.action).await
         })
     }
-}
-
-/// The accounts in that database.
-pub async fn open(url: &SecretString) -> anyhow::Result<Accounts> {
-    // What a database in a file keeps beside it is its owner's alone.
-    service::keep_private();
-    let accounts = Accounts::open(url.expose_secret(), system_clock(), system_random()).await;
-    // Its words do not repeat the address, which may hold a password.
-    accounts.context("cannot open the accounts in DATABASE_URL")
 }
 
 async fn act(way: &Way, action: Action) -> anyhow::Result<()> {

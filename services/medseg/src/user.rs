@@ -1,4 +1,3 @@
-use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -8,8 +7,8 @@ use secrecy::{ExposeSecret, SecretString};
 use service::claims::Role;
 use service::{system_clock, system_random};
 
+use crate::accounts::{self, password};
 use crate::home::Home;
-use crate::tenant;
 
 /// `medseg user …`
 #[derive(clap::Args)]
@@ -50,7 +49,7 @@ impl User {
     pub fn run(self) -> anyhow::Result<()> {
         tokio::runtime::Runtime::new()?.block_on(async {
             if let Some(url) = self.database_url.filter(|url| !url.expose_secret().is_empty()) {
-                return act(&tenant::open(&url).await?, self.action).await;
+                return act(&accounts::open(&url).await?, self.action).await;
             }
             let home = Home::existing(&self.data)?;
             let url = home.database_url("auth");
@@ -104,14 +103,4 @@ fn named(role: &str) -> anyhow::Result<Role> {
     Role::named(role).with_context(|| {
         format!("no role is called `{role}`: use clinician, integrator, scientist or admin")
     })
-}
-
-/// From standard input and not an argument, which other users of the machine could read.
-pub fn password() -> anyhow::Result<SecretString> {
-    if std::io::stdin().is_terminal() {
-        eprintln!("password:");
-    }
-    let mut line = String::new();
-    std::io::stdin().read_line(&mut line)?;
-    Ok(line.trim_end_matches(['\r', '\n']).into())
 }
