@@ -9,13 +9,11 @@ use proto::events::SliceCounts;
 
 use super::bound::{Alarm, Bound};
 use super::ended::{Ended, refusals, response};
-use super::groups::{By, Certainty, Key, Traits};
+use super::groups::{By, Certainty, Key, Stratum, Traits};
 use super::reviewed::Reviewed;
-use super::weights::{Stratum, Weighted};
+use super::weights::{SEED, Weighted};
 use crate::report::{SCANS_MIN, Times};
 
-/// The bootstrap's seed: the same scans have the same interval.
-pub const SEED: u64 = 1;
 /// Of fewer reviewed scans than this, a period that is cut out for them tells what others have said of single ones.
 const READERS_SCANS_MIN: usize = 5;
 

@@ -1,6 +1,6 @@
 //! What scans are grouped by, and which group one is in.
 
-use domain::{ErrorKind, Result};
+use domain::{Answer, ErrorKind, Result};
 use proto::drift::QualityBy;
 use time::OffsetDateTime;
 
@@ -149,6 +149,19 @@ impl Certainty {
             Some(sure) if sure < UNSURE => Certainty::Low,
             _ => Certainty::Unsaid,
         }
+    }
+}
+
+/// Scans of one answer, of which the model is about as sure. A tumour that was found comes first.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Stratum {
+    none_found: bool,
+    certainty: Certainty,
+}
+
+impl Stratum {
+    pub fn of(answer: Answer, certainty: Certainty) -> Stratum {
+        Stratum { none_found: answer == Answer::NoneFound, certainty }
     }
 }
 

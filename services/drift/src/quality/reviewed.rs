@@ -7,8 +7,7 @@ use domain::feedback::{Truth, Verdict};
 use domain::statistics::mean;
 use proto::events::SliceCounts;
 
-use super::groups::{Certainty, Traits};
-use super::weights::Stratum;
+use super::groups::{Certainty, Stratum, Traits};
 
 /// One word of a reader on a scan that was answered with `found` or `none_found`.
 #[derive(Clone, Debug)]

@@ -11,22 +11,11 @@ use domain::Answer;
 use domain::feedback::Truth;
 use domain::statistics::{WeightedRate, weighted_mean};
 
-use super::figures::SEED;
-use super::groups::Certainty;
+use super::groups::Stratum;
 use super::reviewed::Reviewed;
 
-/// Scans of one answer, of which the model is about as sure. A tumour that was found comes first.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub struct Stratum {
-    none_found: bool,
-    certainty: Certainty,
-}
-
-impl Stratum {
-    pub fn of(answer: Answer, certainty: Certainty) -> Stratum {
-        Stratum { none_found: answer == Answer::NoneFound, certainty }
-    }
-}
+/// The bootstrap's seed: the same scans have the same interval.
+pub const SEED: u64 = 1;
 
 /// The figures of a group by weight.
 #[derive(Clone, Debug, PartialEq)]

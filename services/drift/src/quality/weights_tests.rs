@@ -2,7 +2,7 @@ use domain::Answer::{Found, NoneFound};
 use domain::feedback::Verdict;
 
 use super::*;
-use crate::quality::groups::{Size, Traits};
+use crate::quality::groups::{Certainty, Size, Traits};
 use crate::quality::reviewed::{Word, reviewed};
 
 /// What a reader says of a scan of that answer, which the model is so sure of.
