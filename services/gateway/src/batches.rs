@@ -15,8 +15,9 @@ use crate::Gateway;
 use crate::caller::Caller;
 use crate::extract::{Path, Query};
 use crate::problem::Problem;
-use crate::scans::{Binary, Form, Scan, UploadOptions, choice};
+use crate::scans::{Binary, Form, Scan, choice};
 use crate::upload;
+use crate::upload_options::UploadOptions;
 
 /// How many scans of a batch are asked for at once.
 const SIDE_BY_SIDE: usize = 16;

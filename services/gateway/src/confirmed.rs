@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use crate::Gateway;
 use crate::caller::Caller;
-use crate::models::GateCheck;
+use crate::gate_check::GateCheck;
 use crate::quality_group::QualityRate;
 use crate::scans::some;
 

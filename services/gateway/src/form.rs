@@ -14,9 +14,9 @@ use futures::Stream;
 use futures::stream::BoxStream;
 
 use crate::CONTROL_BODY_BYTES;
-use crate::intake::UploadSink;
 use crate::problem::{INVALID, PAYLOAD_TOO_LARGE, Problem};
-use crate::scans::UploadOptions;
+use crate::upload_options::UploadOptions;
+use crate::upload_sink::UploadSink;
 
 const FORM: &[u8] = b"multipart/form-data";
 /// Beside the files; those are counted where they are kept.

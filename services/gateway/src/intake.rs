@@ -1,5 +1,4 @@
 use std::collections::VecDeque;
-use std::pin::pin;
 use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream};
@@ -7,12 +6,13 @@ use axum::extract::Request;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, header};
 use bytes::Bytes;
-use futures::{Stream, StreamExt, TryStreamExt, stream};
+use futures::{Stream, StreamExt, stream};
 use tokio::time::{Instant, timeout};
 
 use crate::dicomweb::related::Instances;
 use crate::form;
 use crate::problem::{INVALID, PAYLOAD_TOO_LARGE, Problem, TOO_SLOW, UNSUPPORTED_MEDIA_TYPE};
+use crate::upload_sink::{UploadSink, copy_all};
 
 /// How long a sender may take for its first bytes, and how far it may fall behind the rate.
 const GRACE: Duration = Duration::from_secs(10);
@@ -121,22 +121,6 @@ fn words(bytes: u64) -> String {
     if bytes >= MIB { format!("{} MiB", bytes / MIB) } else { format!("{bytes} bytes") }
 }
 
-/// Where the bytes of an upload go.
-pub trait UploadSink {
-    /// A file begins; its name is a hint for messages, and for what belongs together.
-    async fn begin(&mut self, file_name: &str);
-    /// Its next bytes.
-    async fn bytes(&mut self, bytes: Bytes);
-    /// Whether the field of that name, which is no file, is wanted: others are passed over.
-    fn wants(&self, _field: &str) -> bool {
-        false
-    }
-    /// What the wanted field says.
-    fn field(&mut self, _text: &[u8]) -> Result<(), Problem> {
-        Ok(())
-    }
-}
-
 /// A request whose body is a file, or a form with some; or DICOM instances.
 pub struct Upload {
     head: Parts,
@@ -185,21 +169,9 @@ impl Upload {
     }
 }
 
-/// Copies all bytes of what has begun.
-pub async fn copy_all(
-    bytes: impl Stream<Item = Result<Bytes, Problem>>,
-    sink: &mut impl UploadSink,
-) -> Result<(), Problem> {
-    let mut bytes = pin!(bytes);
-    while let Some(part) = bytes.try_next().await? {
-        sink.bytes(part).await;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
-    use futures::FutureExt;
+    use futures::{FutureExt, TryStreamExt};
     use tokio::time::advance;
 
     use super::*;

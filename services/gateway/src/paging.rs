@@ -7,7 +7,6 @@ use url::form_urlencoded;
 use utoipa::IntoParams;
 
 use crate::problem::{INVALID, Problem};
-use crate::scans::some;
 
 /// Which part of the list.
 #[derive(Deserialize, IntoParams)]
@@ -39,7 +38,7 @@ pub fn limit_of(asked: Option<u32>) -> Result<u32, Problem> {
 
 /// What leads to the next page of what `query` asks for at `path`, and its cursor; neither on the last page.
 pub fn next_page(path: &str, query: Option<String>, cursor: String) -> (HeaderMap, Option<String>) {
-    let cursor = some(cursor);
+    let cursor = Some(cursor).filter(|cursor| !cursor.is_empty());
     let link = cursor.as_deref().map(|next| link(path, &query.unwrap_or_default(), next));
     (link.unwrap_or_default(), cursor)
 }

@@ -31,10 +31,11 @@ use crate::extract::{Path, Query};
 use crate::layers::timely;
 use crate::pour::{ANSWER_TIME, Telling, pour};
 use crate::problem::{INVALID, PAYLOAD_TOO_LARGE, Problem, TUS_VERSION, UNSUPPORTED_MEDIA_TYPE};
-use crate::scans::{Binary, Scan, UploadOptions, WantedSeries};
+use crate::scans::{Binary, Scan};
 use crate::stated::Identifier;
 use crate::times::http_date;
 use crate::upload;
+use crate::upload_options::{UploadOptions, WantedSeries};
 
 const SPOKEN: &str = "1.0.0";
 const VERSION: HeaderValue = HeaderValue::from_static(SPOKEN);

@@ -15,8 +15,9 @@ use tonic::{Response, Status};
 
 use crate::Gateway;
 use crate::caller::Caller;
-use crate::intake::{Upload, UploadSink};
+use crate::intake::Upload;
 use crate::problem::{Problem, TIMEOUT};
+use crate::upload_sink::UploadSink;
 
 /// Parts on their way to the callee; a slow one holds the sender back.
 const PARTS_UNDER_WAY: usize = 4;

@@ -10,7 +10,7 @@ use serde::Serialize;
 use tonic::{Code, Status};
 use utoipa::ToSchema;
 
-use crate::models::GateCheck;
+use crate::gate_check::GateCheck;
 
 /// The media type of every refusal and failure (RFC 9457).
 pub const MEDIA_TYPE: &str = "application/problem+json";

@@ -11,7 +11,7 @@ use crate::Gateway;
 use crate::caller::Caller;
 use crate::extract::Query;
 use crate::problem::Problem;
-use crate::quality_group::QualityGroup;
+use crate::quality_group::{QualityBy, QualityGroup};
 use crate::times;
 
 /// Which scans, and how they are grouped.
@@ -38,33 +38,6 @@ impl Asked {
             from_ms: times::ms_if_given("from", self.from.as_deref())?.unwrap_or(0),
             to_ms: times::ms_if_given("to", self.to.as_deref())?.unwrap_or(0),
         })
-    }
-}
-
-/// The model that has answered, the week of ISO 8601 in which the scan was completed (in UTC), the kind of image, the size of what
-/// the model has marked, the site where the scan was made, or the scanner.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum QualityBy {
-    #[default]
-    Model,
-    Week,
-    Kind,
-    Size,
-    Site,
-    Scanner,
-}
-
-impl From<QualityBy> for drift::QualityBy {
-    fn from(by: QualityBy) -> drift::QualityBy {
-        match by {
-            QualityBy::Model => drift::QualityBy::Model,
-            QualityBy::Week => drift::QualityBy::Week,
-            QualityBy::Kind => drift::QualityBy::Kind,
-            QualityBy::Size => drift::QualityBy::Size,
-            QualityBy::Site => drift::QualityBy::Site,
-            QualityBy::Scanner => drift::QualityBy::Scanner,
-        }
     }
 }
 

@@ -3,11 +3,37 @@
 use std::collections::BTreeMap;
 
 use proto::drift;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::drift_report::Times;
-use crate::quality::QualityBy;
+
+/// The model that has answered, the week of ISO 8601 in which the scan was completed (in UTC), the kind of image, the size of what
+/// the model has marked, the site where the scan was made, or the scanner.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum QualityBy {
+    #[default]
+    Model,
+    Week,
+    Kind,
+    Size,
+    Site,
+    Scanner,
+}
+
+impl From<QualityBy> for drift::QualityBy {
+    fn from(by: QualityBy) -> drift::QualityBy {
+        match by {
+            QualityBy::Model => drift::QualityBy::Model,
+            QualityBy::Week => drift::QualityBy::Week,
+            QualityBy::Kind => drift::QualityBy::Kind,
+            QualityBy::Size => drift::QualityBy::Size,
+            QualityBy::Site => drift::QualityBy::Site,
+            QualityBy::Scanner => drift::QualityBy::Scanner,
+        }
+    }
+}
 
 /// The figures of one group of scans.
 #[derive(Serialize, ToSchema)]

@@ -13,8 +13,8 @@ use crate::Gateway;
 use crate::caller::Caller;
 use crate::pour::{Parts, Telling, pour};
 use crate::problem::{INTERNAL, INVALID, Problem};
-use crate::scans::{UploadOptions, WantedSeries};
 use crate::stated;
+use crate::upload_options::{UploadOptions, WantedSeries};
 
 /// Streams the request's scans into a call of ingest, and gives its answer.
 pub async fn forward<A, F>(

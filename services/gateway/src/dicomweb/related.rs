@@ -10,8 +10,8 @@ use multer::Multipart;
 
 use super::media_type::MediaType;
 use crate::form::FormBody;
-use crate::intake::UploadSink;
 use crate::problem::{INVALID, Problem, UNSUPPORTED_MEDIA_TYPE};
+use crate::upload_sink::{UploadSink, copy_all};
 
 const DICOM: &str = "application/dicom";
 const RELATED: &str = "multipart/related";
@@ -48,7 +48,7 @@ impl Instances {
             Instances::Parts { boundary } => boundary,
             Instances::Alone { syntax } => {
                 sink.begin(&syntax).await;
-                return crate::intake::copy_all(bytes, sink).await;
+                return copy_all(bytes, sink).await;
             }
         };
         let (body, held) = FormBody::of(bytes, "the body has no instance where one must begin");
