@@ -2,10 +2,8 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use domain::Result;
+use domain::{ErrorKind, Result};
 use platform::disk;
-
-use crate::spool::unusable;
 
 /// The room that uploads leave to everything else on the spool's disk; cheap to clone.
 #[derive(Clone)]
@@ -33,7 +31,10 @@ impl Reserve {
 
     /// Refuses where less than the reserve would be free once `more` bytes are written.
     pub fn require_room(&self, more: u64) -> Result<()> {
-        let free = (self.free_bytes)().map_err(unusable)?;
+        let free = (self.free_bytes)().map_err(|error| {
+            let words = "cannot tell how much room the spool's disk has";
+            ErrorKind::Unavailable.error(words).because(error)
+        })?;
         if free < self.bytes.saturating_add(more) { Err(disk::full()) } else { Ok(()) }
     }
 }

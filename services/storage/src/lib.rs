@@ -33,6 +33,7 @@ mod outbox;
 mod priors;
 mod renewal;
 mod retention;
+mod reviewed;
 mod reviews;
 mod rpc;
 mod scans;

@@ -11,7 +11,7 @@ use service::claims::Claims;
 use service::wire;
 use sqlx::{Any, QueryBuilder};
 
-use crate::reviews::{ask_reviewable, ask_reviewed, only_own};
+use crate::reviewed::{ask_reviewable, ask_reviewed, only_own};
 use crate::scans::{answer_of, scan_of, select};
 use crate::store::Store;
 

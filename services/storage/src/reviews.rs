@@ -6,12 +6,13 @@ use domain::feedback::ReviewState;
 use domain::{ErrorKind, Result, ScanId};
 use platform::db::failed;
 use proto::storage::{ListReviews, Review, ReviewPage};
-use service::claims::{Claims, Role};
+use service::claims::Claims;
 use service::wire;
 use sqlx::any::AnyRow;
 use sqlx::{Any, QueryBuilder, Row};
 
 use crate::list::{cursor_id, page_of, page_rows};
+use crate::reviewed::{ask_reviewable, ask_reviewed, only_own};
 use crate::scans::{scan_of, select};
 use crate::store::Store;
 
@@ -24,7 +25,7 @@ impl Store {
         let rows = rows.map_err(failed)?;
         let reviews = rows.iter().map(review_of).collect::<Result<Vec<_>>>()?;
         let (mut reviews, next_cursor) = page_of(reviews, limit, id_of);
-        if !sees_all(claims) {
+        if only_own(claims).is_some() {
             let judged = self.judged_by(claims, &reviews).await?;
             reviews.iter_mut().for_each(|review| hide(review, &judged));
         }
@@ -54,33 +55,6 @@ impl Store {
 
 fn id_of(review: &Review) -> &str {
     review.scan.as_ref().map_or("", |scan| &scan.id)
-}
-
-/// The reader of whose own words alone such a list tells; None where it tells of everybody's.
-pub fn only_own(claims: &Claims) -> Option<&str> {
-    (!sees_all(claims)).then_some(claims.subject.as_str())
-}
-
-/// Asks for scans that there is a result of: a failed analysis says nothing, so there is nothing to review.
-pub fn ask_reviewable(query: &mut QueryBuilder<Any>) {
-    // A failed analysis says nothing, and what was kept without being analysed was never tried: there is no result to judge.
-    query.push(" AND scans.state = 'done' AND scans.answer <> 'failed' AND jobs.attempt > 0");
-}
-
-/// Asks for scans whose review has come so far: those that were judged only where `own` has judged them, too.
-pub fn ask_reviewed(query: &mut QueryBuilder<Any>, state: ReviewState, own: Option<&str>) {
-    query.push(" AND scans.review = ").push_bind(state.name());
-    if let Some(reader) = own.filter(|_| state != ReviewState::Unreviewed) {
-        query.push(
-            " AND EXISTS (SELECT 1 FROM feedback WHERE feedback.tenant_id = scans.tenant_id
-                 AND feedback.scan_id = scans.id AND feedback.reader_id = ",
-        );
-        query.push_bind(reader.to_owned()).push(")");
-    }
-}
-
-fn sees_all(claims: &Claims) -> bool {
-    claims.roles.contains(&Role::Admin)
 }
 
 /// Leaves out what others have said of a scan that the caller has not judged.

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Door;
 use super::commitment;
-use super::contexts::{Context, negotiated};
+use super::contexts::{APPLICATION_CONTEXT, Context, negotiated};
 use super::dimse::{COMMAND_BYTES_MAX, Command, Operation, Status, is_uid};
 use super::inbox::{Arriving, NotTaken};
 use super::line::{Cut, Line};
@@ -26,12 +26,11 @@ use super::part10::{self, IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME}
 use super::pending::Pending;
 use super::report::{Report, Titles, unheard, values};
 use super::senders::{Origin, Sender, Stranger};
-use super::telling::count_instance;
+use super::telling::{Ended, count_instance};
 use super::tls::Shown;
 
 /// The most that a request for an association may have: 128 contexts with all transfer syntaxes that there are.
 const REQUEST_BYTES_MAX: u32 = 512 * 1024;
-pub const APPLICATION_CONTEXT: &str = "1.2.840.10008.3.1.1.1";
 /// The head of a value within a PDU (PS3.8, 9.3.5.1).
 const VALUE_HEAD_BYTES: u32 = 6;
 /// What a response is cut into at most, where the other side says no bound: it is far shorter.
@@ -43,20 +42,6 @@ const RESPONSE_BYTES_MIN: u32 = 64;
 const LOOK: Duration = Duration::from_secs(1);
 /// How long the other side may take to close a connection that has been ended.
 const CLOSING: Duration = Duration::from_secs(5);
-
-/// How an association ended.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Ended {
-    Released,
-    /// The other side gave it up.
-    Aborted,
-    /// It was not let in.
-    Rejected,
-    /// The line was cut, silent for too long or spoke something else; or it took too long.
-    Cut,
-    /// This process stops.
-    Stopped,
-}
 
 /// An association that was accepted.
 struct Accepted<'a, S> {

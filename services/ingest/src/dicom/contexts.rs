@@ -6,6 +6,8 @@ use dicom_ul::pdu::{
 
 use super::commitment;
 
+/// DICOM's own (PS3.7, annex A.2.1), the only one there is.
+pub const APPLICATION_CONTEXT: &str = "1.2.840.10008.3.1.1.1";
 pub const VERIFICATION: &str = "1.2.840.10008.1.1";
 pub const IMPLICIT_VR_LITTLE_ENDIAN: &str = "1.2.840.10008.1.2";
 const EXPLICIT_VR_LITTLE_ENDIAN: &str = "1.2.840.10008.1.2.1";

@@ -13,10 +13,10 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::Door;
-use super::association::{Ended, serve};
+use super::association::serve;
 use super::pending::Pending;
 use super::senders::Origin;
-use super::telling::count_association;
+use super::telling::{Ended, count_association};
 use super::tls::Shown;
 
 /// So many connections for each association that may be under way: those beyond are told so, which takes a moment.

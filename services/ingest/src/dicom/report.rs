@@ -15,9 +15,8 @@ use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::association::APPLICATION_CONTEXT;
 use super::commitment::{CLASS, Commitment, WELL_KNOWN};
-use super::contexts::IMPLICIT_VR_LITTLE_ENDIAN;
+use super::contexts::{APPLICATION_CONTEXT, IMPLICIT_VR_LITTLE_ENDIAN};
 use super::dimse::{Command, Operation, event_report};
 use super::line::{Cut, Line};
 use super::part10::{IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME};

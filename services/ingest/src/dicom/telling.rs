@@ -3,7 +3,19 @@
 use metrics::Unit::{Bytes, Count};
 use metrics::{counter, describe_counter, describe_gauge, gauge};
 
-use super::association::Ended;
+/// How an association ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Ended {
+    Released,
+    /// The other side gave it up.
+    Aborted,
+    /// It was not let in.
+    Rejected,
+    /// The line was cut, silent for too long or spoke something else; or it took too long.
+    Cut,
+    /// This process stops.
+    Stopped,
+}
 
 /// Tells what is counted.
 pub fn describe() {

@@ -8,19 +8,16 @@ use proto::storage::{
     CheckedMask, FeedbackAnswer, FeedbackHeader, FeedbackOfScan, FeedbackPart, FeedbackRef,
     ListReviews, MaskChunk, ReviewPage, ScanRef, feedback_answer,
 };
-use service::claims::{Claims, Role, Verifier};
+use service::claims::{Claims, Verifier};
 use service::{status_in_stream, wire};
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::Responses;
-use super::scans::knows;
+use super::scans::{READER_ROLES, knows};
 use crate::artefacts::Incoming;
 use crate::feedback::{Given, ReadersMask};
 use crate::store::Store;
-
-/// The roles that say what they make of results, and that may see what others have said.
-pub const READER_ROLES: [Role; 2] = [Role::Clinician, Role::Admin];
 
 /// The RPCs for readers.
 pub struct Feedback {

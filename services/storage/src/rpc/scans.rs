@@ -14,7 +14,6 @@ use service::status_in_stream;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::feedback::READER_ROLES;
 use super::{Responses, chunks};
 use crate::artefacts::Incoming;
 use crate::list;
@@ -26,6 +25,9 @@ pub(super) const SCAN_ROLES: [Role; 3] = [Role::Clinician, Role::Integrator, Rol
 /// The roles that may read identities, and what follows from them: those who care for patients, and systems that file results. Admins manage users
 /// and need not know who is ill.
 pub const IDENTITY_ROLES: [Role; 2] = [Role::Clinician, Role::Integrator];
+
+/// The roles that say what they make of results, and that may see what others have said.
+pub const READER_ROLES: [Role; 2] = [Role::Clinician, Role::Admin];
 
 /// The RPCs for users and their systems.
 pub struct Scans {

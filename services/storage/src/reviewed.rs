@@ -1,0 +1,28 @@
+//! What lists of scans ask for by their review.
+
+use domain::feedback::ReviewState;
+use service::claims::{Claims, Role};
+use sqlx::{Any, QueryBuilder};
+
+/// The reader of whose own words alone such a list tells; None where it tells of everybody's.
+pub fn only_own(claims: &Claims) -> Option<&str> {
+    (!claims.roles.contains(&Role::Admin)).then_some(claims.subject.as_str())
+}
+
+/// Asks for scans that there is a result of: a failed analysis says nothing, so there is nothing to review.
+pub fn ask_reviewable(query: &mut QueryBuilder<Any>) {
+    // A failed analysis says nothing, and what was kept without being analysed was never tried: there is no result to judge.
+    query.push(" AND scans.state = 'done' AND scans.answer <> 'failed' AND jobs.attempt > 0");
+}
+
+/// Asks for scans whose review has come so far: those that were judged only where `own` has judged them, too.
+pub fn ask_reviewed(query: &mut QueryBuilder<Any>, state: ReviewState, own: Option<&str>) {
+    query.push(" AND scans.review = ").push_bind(state.name());
+    if let Some(reader) = own.filter(|_| state != ReviewState::Unreviewed) {
+        query.push(
+            " AND EXISTS (SELECT 1 FROM feedback WHERE feedback.tenant_id = scans.tenant_id
+                 AND feedback.scan_id = scans.id AND feedback.reader_id = ",
+        );
+        query.push_bind(reader.to_owned()).push(")");
+    }
+}
