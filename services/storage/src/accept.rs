@@ -178,7 +178,7 @@ impl Store {
         let (of, scan) = (accepted.tenant.to_string(), accepted.scan.to_string());
         identities::insert(unit, &of, &scan, &accepted.header, &accepted.identity).await?;
         let (topic, waits) = (scan_ready(accepted.priority()), accepted.waits());
-        let arrival = barred::arrival_of(&accepted.header)?;
+        let arrival = barred::arrival_of(&accepted.header);
         let Accepted { tenant, scan, job, at_ms, artefacts, subject, limited, .. } = accepted;
         artefacts::insert(unit, tenant, scan, &artefacts).await?;
         if waits {

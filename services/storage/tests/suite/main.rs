@@ -74,7 +74,7 @@ on_every_database! {
     accepting::pages_are_newest_first_and_lose_nothing;
     accepting::a_watcher_sees_each_change_until_the_end;
     accepting::a_batch_names_scans_and_refusals;
-    accepting::a_refusal_from_the_version_before_is_kept_as_any_other;
+    accepting::a_refusal_is_a_row_as_every_version_has_written_and_reads_it;
     accepting::every_change_leaves_one_link_of_an_unbroken_chain;
     leasing::a_job_has_one_holder_at_a_time;
     leasing::a_stale_attempt_is_refused;
@@ -117,7 +117,7 @@ on_every_database! {
     whose::an_identity_is_told_to_those_who_may_know_and_each_reading_is_noted;
     whose::the_identity_of_a_series_of_a_thousand_slices_is_kept_whole;
     whose::an_identity_that_was_bound_to_another_patient_or_other_voxels_is_not_told;
-    whose::an_identity_from_the_version_before_is_kept_as_any_other;
+    whose::an_identity_is_a_row_as_every_version_has_written_and_reads_it;
     whose::another_hospitals_identity_is_as_if_it_never_was;
     whose::a_scan_without_an_identity_says_nothing_of_anybody;
     whose::a_list_has_what_was_asked_for_and_all_of_it;
