@@ -96,6 +96,9 @@ on_every_database! {
     limits::what_is_refused_or_repeated_does_not_count_and_the_next_day_there_is_room;
     limits::an_api_client_has_limits_of_its_own_and_at_most_its_hospitals;
     limits::limits_are_set_by_those_who_decide_and_shown_to_nobody_else;
+    limits::what_a_hospital_stores_has_a_limit_and_what_is_deleted_leaves_room;
+    limits::a_hospital_has_its_share_of_a_disk_once_there_is_another;
+    limits::what_was_stored_or_deleted_uncounted_is_counted_anew;
     tenants::another_hospitals_scan_answers_like_one_that_never_was;
     tenants::a_list_shows_only_ones_own;
     tenants::a_scan_that_no_service_vouches_for_is_kept_from_nobody;
