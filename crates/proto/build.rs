@@ -10,9 +10,9 @@ const ROOT: &str = "../../proto";
 const IDENTITY: &str = ".medseg.storage.v1.Identity";
 /// With the key that names of a patient are made with.
 const NAMES_OF_ORIGINAL: &str = ".medseg.storage.v1.NamesOfOriginal";
-/// A row of storage's, and for a peer of the version before: JSON, by the names of its fields.
+/// A column of a row of storage's: JSON, by the names of its fields.
 const REFUSAL: &str = ".medseg.storage.v1.Refusal";
-/// A column of a row of storage's.
+/// Another.
 const SERIES_FIT: &str = ".medseg.storage.v1.SeriesFit";
 /// A row of the registry's, and what it holds.
 const EVALUATION: &str = ".medseg.registry.v1.Evaluation";

@@ -137,6 +137,7 @@ def tenant(place):
         place.good(medseg, "tenant", "export", "third hospital", env=env, says='"user_name": "chief"')
         place.good(medseg, "tenant", "limits", "third hospital", "--scans-per-day", "7", "--jobs", "2", env=env, says='"scans_per_day": 7')
         place.good(medseg, "tenant", "limits", "third hospital", "--jobs", "0", env=env, says='"jobs": null')
+        place.good(medseg, "tenant", "limits", "third hospital", "--stored-bytes", "5000000000", env=env, says='"stored_bytes": 5000000000')
         place.good(medseg, "tenant", "limits", "third hospital", env=env, says='"scans_per_day": 7')
         place.bad(medseg, "tenant", "client-limits", "archive", env=env, says="role")
         place.good(medseg, "tenant", "close", "third hospital", env=env, says="closed")

@@ -3,12 +3,10 @@
 mod audit;
 mod feedback;
 mod identity;
-mod refusal;
 
 pub use audit::{audit_entry, audit_filters, audit_search};
 pub use feedback::{review_state, review_state_of, word, word_of};
-pub use identity::{identity, identity_json, identity_of, said_identity};
-pub use refusal::{refusal_json, said_refusal};
+pub use identity::{identity, identity_of};
 
 use domain::Priority;
 use proto::storage;

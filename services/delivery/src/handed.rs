@@ -91,7 +91,7 @@ impl Handed {
     pub async fn patient(&self, of: Of) -> Result<Identity> {
         let request = authorised(of.message(), &self.token.get().await?);
         let kept = self.storage.clone().get_patient(request).await?.into_inner();
-        Ok(wire::said_identity(kept.identity, &kept.identity_json)?.unwrap_or_default())
+        Ok(kept.identity.map(wire::identity_of).unwrap_or_default())
     }
 
     /// Writes into the hospital's audit trail.

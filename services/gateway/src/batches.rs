@@ -1,13 +1,12 @@
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, StatusCode, header};
-use domain::{ErrorKind, rfc3339};
+use domain::rfc3339;
 use futures::{StreamExt, TryStreamExt, stream};
 use imaging::picker::SeriesChoice;
 use proto::ingest::batch_answer;
 use proto::storage::{self, BatchEntry, BatchRef, Refusal, ScanRef};
 use serde::Serialize;
-use service::wire;
 use tonic::Code;
 use utoipa::ToSchema;
 
@@ -148,12 +147,9 @@ impl Entry {
         caller: &Caller,
         entry: BatchEntry,
     ) -> Result<Entry, Problem> {
-        let BatchEntry { name, scan_id, refusal, refusal_json, series } = entry;
+        let BatchEntry { name, scan_id, refusal, series } = entry;
         let series = series.map(choice);
         if scan_id.is_empty() {
-            let refusal = wire::said_refusal(refusal, &refusal_json).map_err(|error| {
-                ErrorKind::Internal.error("storage answered with no refusal").because(error)
-            })?;
             let refusal = refusal.map(EntryRefusal::from);
             return Ok(Entry { name, scan: None, refusal, series });
         }

@@ -154,7 +154,7 @@ async fn writing(
     let asked = caller.request(ScanRef { id: scan.id.clone() });
     // Who may not know whose scan it is, is told so.
     let kept = gateway.scans.get_identity(asked).await?.into_inner();
-    let (identity, reference) = identity::said(kept)?;
+    let (identity, reference) = identity::said(kept);
     let language = wish.lang.language();
     let printed = *artefact == DOCUMENT || (*artefact == FHIR_REPORT && wish.pdf);
     let printed = if printed {

@@ -1,6 +1,6 @@
 use axum::Json;
 use axum::extract::State;
-use domain::{Error, ErrorKind, Identity};
+use domain::Identity;
 use proto::storage::{self, ScanRef};
 use serde::Serialize;
 use service::wire;
@@ -45,13 +45,12 @@ pub async fn show(
 ) -> Result<Json<ScanIdentity>, Problem> {
     let kept = gateway.scans.get_identity(caller.request(ScanRef { id })).await?.into_inner();
     let scan_id = kept.scan_id.clone();
-    let (identity, reference) = said(kept)?;
+    let (identity, reference) = said(kept);
     Ok(Json(ScanIdentity { scan_id, reference, identity }))
 }
 
 /// Whose scan it is, and what its sender calls it.
-pub fn said(kept: storage::ScanIdentity) -> Result<(Identity, Option<String>), Error> {
-    let identity = wire::said_identity(kept.identity, &kept.identity_json)
-        .map_err(|error| ErrorKind::Internal.error(error.to_string()))?;
-    Ok((identity.unwrap_or_default(), some(kept.reference)))
+pub fn said(kept: storage::ScanIdentity) -> (Identity, Option<String>) {
+    let identity = kept.identity.map(wire::identity_of);
+    (identity.unwrap_or_default(), some(kept.reference))
 }

@@ -52,6 +52,9 @@ pub struct NewLimits {
     /// Scans that wait or are analysed at a time.
     #[schema(minimum = 1)]
     jobs: Option<u64>,
+    /// Bytes of all that is kept of scans: files, volumes and results. Of a hospital only.
+    #[schema(minimum = 1)]
+    stored_bytes: Option<u64>,
 }
 
 impl NewLimits {
@@ -61,6 +64,7 @@ impl NewLimits {
             scans: amount("scans_per_day", self.scans_per_day)?,
             bytes: amount("bytes_per_day", self.bytes_per_day)?,
             jobs: amount("jobs", self.jobs)?,
+            stored: amount("stored_bytes", self.stored_bytes)?,
         })
     }
 }
@@ -74,6 +78,9 @@ pub struct Limits {
     bytes_per_day: Option<u64>,
     /// Scans that wait or are analysed at a time; `null`: as many as come.
     jobs: Option<u64>,
+    /// Bytes of all that is kept of a hospital's scans: files, volumes and results. `null`: as many as come; on one disk with others', as
+    /// many as its share of that is.
+    stored_bytes: Option<u64>,
     used: Used,
     /// The name of the user who set them; `null`: nobody has.
     decided_by: Option<String>,
@@ -90,6 +97,8 @@ pub struct Used {
     bytes: u64,
     /// That wait or are analysed now.
     jobs: u64,
+    /// Bytes of all that is kept of the hospital's scans; `null` among the limits of an API client, which has none of that.
+    stored_bytes: Option<u64>,
 }
 
 impl From<storage::Limit> for Limits {
@@ -101,7 +110,13 @@ impl From<storage::Limit> for Limits {
             scans_per_day: limited(most.scans),
             bytes_per_day: limited(most.bytes),
             jobs: limited(most.jobs),
-            used: Used { scans: used.scans, bytes: used.bytes, jobs: used.jobs },
+            stored_bytes: limited(most.stored),
+            used: Used {
+                scans: used.scans,
+                bytes: used.bytes,
+                jobs: used.jobs,
+                stored_bytes: limit.client_id.is_empty().then_some(used.stored),
+            },
             decided_by: some(limit.decided_by),
             decided_at: moment(limit.decided_ms),
         }
@@ -151,8 +166,8 @@ pub async fn list(
 
 /// Sets how much an API client may send: at most what the hospital may
 ///
-/// All three are set anew. What is beyond one is refused with 429 and `Retry-After`; what came in the day before the limit was set does not
-/// count.
+/// All are set anew. What is beyond one is refused with 429 and `Retry-After`; what came in the day before the limit was set does not
+/// count. How much is stored is limited for the hospital only.
 #[utoipa::path(
     operation_id = "set_client_limits", put, path = "/v1/clients/{id}/limits", tag = "users", request_body = NewLimits,
     params(("id" = String, Path, description = "The client's id")),
@@ -202,8 +217,9 @@ pub async fn show_tenant(
 
 /// Sets how much a hospital may send
 ///
-/// All three are set anew, for all its people and programs together. What is beyond one is refused with 429 and `Retry-After`; what came by
-/// DICOM waits until there is room. What came in the day before the limit was set does not count.
+/// All are set anew, for all its people and programs together. What is beyond one is refused with 429 and `Retry-After`; what came by
+/// DICOM waits until there is room. What came in the day before the limit was set does not count; what is stored does. Results are stored
+/// also beyond the limit.
 #[utoipa::path(
     operation_id = "set_tenant_limits", put, path = "/v1/tenants/{id}/limits", tag = "tenants", request_body = NewLimits,
     params(("id" = String, Path, description = "The hospital's id")),

@@ -173,7 +173,7 @@ async fn subject(
     }
     match gateway.scans.get_identity(caller.request(ScanRef { id: id.to_owned() })).await {
         Ok(kept) => {
-            let (identity, reference) = identity::said(kept.into_inner())?;
+            let (identity, reference) = identity::said(kept.into_inner());
             Ok(Subject::Known(Box::new(identity), reference))
         }
         Err(status) if status.code() == Code::PermissionDenied => Ok(Subject::LeftOut),

@@ -10,8 +10,8 @@ use imaging::{Refusal, RefusalReason};
 use jail::answer::{DecoderAnswer, Group};
 use proto::ingest::UploadHeader;
 use proto::storage::{Batch, BatchEntry};
+use service::CHUNK_BYTES;
 use service::claims::{authorised, vouched};
-use service::{CHUNK_BYTES, wire};
 
 use crate::process::{Answered, Rest};
 use crate::rpc::refusal_message;
@@ -114,17 +114,10 @@ impl Uploads {
                 // A file's name may be its patient's.
                 let is_erased = refusal.problem == RefusalReason::Erased;
                 let name = if is_erased { String::new() } else { entry.name };
-                refused(BatchEntry { name, ..entry }, refusal)?
+                BatchEntry { name, refusal: Some(refusal_message(refusal)), ..entry }
             }
         })
     }
-}
-
-/// The entry of what is no scan, in both forms: storage may be of the version before.
-fn refused(entry: BatchEntry, refusal: Refusal) -> Result<BatchEntry> {
-    let refusal = refusal_message(refusal);
-    let refusal_json = wire::refusal_json(&refusal)?;
-    Ok(BatchEntry { refusal: Some(refusal), refusal_json, ..entry })
 }
 
 fn unpacks_to_too_much(most: u64) -> Refusal {

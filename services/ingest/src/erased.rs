@@ -6,7 +6,6 @@ use domain::Result;
 use imaging::{Refusal, RefusalReason};
 use proto::storage::{AcceptHeader, Arrival, Arrivals, ErasedArrival, ErasedArrivals};
 use service::claims::{authorised, vouched};
-use service::wire;
 use tonic::Code;
 
 use crate::upload::Uploads;
@@ -21,11 +20,12 @@ impl Uploads {
         header: &AcceptHeader,
         token: &str,
     ) -> Result<Option<Refusal>> {
-        let said = wire::said_identity(header.identity.clone(), &header.identity_json)?;
+        let said = header.identity.as_ref();
+        let series_uid = said.and_then(|one| one.series_instance_uid.clone());
         let arrival = Arrival {
             patient: header.patient.clone(),
             study_uid: header.study_uid.clone(),
-            series_uid: said.and_then(|one| one.series_instance_uid).unwrap_or_default(),
+            series_uid: series_uid.unwrap_or_default(),
             original_sha256: header.original_sha256.clone(),
             received_ms: header.received_ms,
         };

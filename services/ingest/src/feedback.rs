@@ -124,8 +124,7 @@ impl Uploads {
     async fn identity(&self, scan_id: &str, token: &str) -> Result<Identity> {
         let asked = authorised(ScanRef { id: scan_id.to_owned() }, token);
         let kept = self.storage.clone().get_identity(asked).await?.into_inner();
-        let said = wire::said_identity(kept.identity, &kept.identity_json)?;
-        Ok(said.unwrap_or_default())
+        Ok(kept.identity.map(wire::identity_of).unwrap_or_default())
     }
 
     /// The grid of the scan's volume, of which no more than the beginning is read.

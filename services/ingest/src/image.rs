@@ -19,20 +19,18 @@ use crate::series_choice::ALL;
 use crate::spool::Spooled;
 
 /// The header of a scan's acceptance.
-pub fn header(facts: &ScanFacts, spooled: &Spooled, upload: &UploadHeader) -> Result<AcceptHeader> {
-    let identity_json = facts.identity.as_ref().map(wire::identity_json).transpose()?;
+pub fn header(facts: &ScanFacts, spooled: &Spooled, upload: &UploadHeader) -> AcceptHeader {
     let patient = facts.identity.as_ref().and_then(|identity| identity.patient_key());
     let keys = facts.identity.as_ref().map(|identity| identity.keys());
     let [patient_id, accession_number, study_uid] = keys.unwrap_or_default();
     let Equipment { site, scanner } = facts.equipment.clone().stated(&upload.site);
-    Ok(AcceptHeader {
+    AcceptHeader {
         idempotency_key: upload.idempotency_key.clone(),
         format: facts.format.clone(),
         modality: facts.modality.clone(),
         shape: facts.shape.to_vec(),
         original_sha256: spooled.sha256.clone(),
         volume_sha256: facts.volume_sha256.clone(),
-        identity_json: identity_json.unwrap_or_default(),
         patient: patient.unwrap_or_default(),
         priority: upload.priority,
         patient_id,
@@ -47,7 +45,7 @@ pub fn header(facts: &ScanFacts, spooled: &Spooled, upload: &UploadHeader) -> Re
         not_picked: String::new(),
         series: None,
         received_ms: upload.received_ms,
-    })
+    }
 }
 
 /// All that the sender stated beside the file, as one text; empty: nothing.
@@ -154,7 +152,7 @@ mod tests {
 
     fn header_of(identity: Option<Identity>, upload: &UploadHeader) -> AcceptHeader {
         let path = NamedTempFile::new().unwrap().into_temp_path();
-        header(&facts(identity), &Spooled::new(path, "of the original".into()), upload).unwrap()
+        header(&facts(identity), &Spooled::new(path, "of the original".into()), upload)
     }
 
     fn of_a_file(patient_id: &str, accession_number: &str) -> Identity {
@@ -174,7 +172,7 @@ mod tests {
         assert_eq!((&*said.format, &*said.modality), ("dicom", "MR"));
         assert_eq!((&*said.site, &*said.scanner), ("General", ""));
         assert_eq!(said.shape, [3, 512, 256]);
-        let nothing = [&said.patient, &said.patient_id, &said.study_uid, &said.identity_json];
+        let nothing = [&said.patient, &said.patient_id, &said.study_uid];
         assert!(nothing.iter().all(|text| text.is_empty()) && said.identity.is_none());
     }
 
@@ -191,9 +189,8 @@ mod tests {
             [said.patient_id, said.accession_number, said.study_uid],
             ["4711", "A-1", "1.2.3"]
         );
-        // What is kept is what the file says, in both forms.
+        // What is kept is what the file says.
         assert_eq!(wire::identity_of(said.identity.unwrap()), identity);
-        assert_eq!(serde_json::from_str::<Identity>(&said.identity_json).unwrap(), identity);
         // A number for form's sake names nobody.
         let anonymous = header_of(Some(of_a_file("ANONYMOUS", "")), &UploadHeader::default());
         assert_eq!(anonymous.patient, "");

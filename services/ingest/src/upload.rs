@@ -151,7 +151,7 @@ impl Uploads {
                 return Ok(Err(refusal.of_known(KnownOfRefused { equipment, kind: None })));
             }
         };
-        let header = image::header(&facts, spooled, upload)?;
+        let header = image::header(&facts, spooled, upload);
         if let Some(refusal) = self.refuse_erased(&header, token).await? {
             let equipment = facts.equipment.clone();
             return Ok(Err(refusal.of_known(KnownOfRefused { equipment, kind: None })));

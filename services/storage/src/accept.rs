@@ -66,7 +66,7 @@ impl Store {
     ///
     /// A repeat with the same key and the same bytes finds the same scan; with other bytes it is a
     /// conflict. Without a key, every call is a new scan. What was erased with its patient, or had come before, is a conflict, too.
-    /// `Exhausted` where a limit of the hospital or of the sender leaves no room.
+    /// `Exhausted` where a limit of the hospital or of the sender, or the hospital's share of the disk, leaves no room.
     pub async fn accept(
         &self,
         claims: &Claims,
@@ -178,9 +178,8 @@ impl Store {
         let (of, scan) = (accepted.tenant.to_string(), accepted.scan.to_string());
         identities::insert(unit, &of, &scan, &accepted.header, &accepted.identity).await?;
         let (topic, waits) = (scan_ready(accepted.priority()), accepted.waits());
-        let arrival = barred::arrival_of(&accepted.header)?;
+        let arrival = barred::arrival_of(&accepted.header);
         let Accepted { tenant, scan, job, at_ms, artefacts, subject, limited, .. } = accepted;
-        artefacts::insert(unit, tenant, scan, &artefacts).await?;
         if waits {
             self.announce(unit, topic, &job.to_string()).await?;
         }
@@ -190,6 +189,7 @@ impl Store {
         if let Some(arriving) = limited {
             limits::count(unit, &arriving).await?;
         }
+        artefacts::insert(unit, tenant, scan, &artefacts).await?;
         barred::require_free(unit, tenant, &arrival).await
     }
 
@@ -240,11 +240,13 @@ fn arriving(
 ) -> Arriving {
     let mut originals = objects.iter().filter(|(name, _)| name == ORIGINAL.name);
     let bytes = originals.next().map_or(0, |(_, staged)| staged.size);
+    let stored = artefacts::sum(objects.iter().map(|(_, staged)| staged.size));
     Arriving {
         tenant: claims.tenant().id(),
         sender: claims.subject.clone(),
         at_ms,
         bytes: i64::try_from(bytes).unwrap_or(i64::MAX),
+        stored,
         waits: header.not_picked.is_empty(),
     }
 }

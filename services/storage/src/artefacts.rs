@@ -7,6 +7,8 @@ use platform::db::{BindId, Database, Run, Unit, failed};
 use sha2::{Digest, Sha256};
 use sqlx::{Any, QueryBuilder};
 
+use crate::stored;
+
 /// The largest object that is taken; an upload's own limits are stricter, and are the gateway's.
 const BYTES_MAX: u64 = 8 * 1024 * 1024 * 1024;
 const NAME_MAX: usize = 64;
@@ -80,7 +82,7 @@ pub async fn keep(
     Ok(artefacts)
 }
 
-/// Gives `artefacts` their rows, as part of `unit`.
+/// Gives `artefacts` their rows, and counts them among what the hospital has stored, as part of `unit` and once the audit trail is held.
 pub async fn insert(
     unit: &mut Unit,
     tenant: TenantId,
@@ -100,7 +102,13 @@ pub async fn insert(
             .push_bind(artefact.sha256.clone())
             .push_bind(i64::try_from(artefact.size).unwrap_or(i64::MAX));
     });
-    rows.build().run(unit).await.map(drop)
+    rows.build().run(unit).await?;
+    stored::add(unit, tenant, sum(artefacts.iter().map(|artefact| artefact.size))).await
+}
+
+/// How many bytes they are together.
+pub fn sum(sizes: impl Iterator<Item = u64>) -> i64 {
+    i64::try_from(sizes.fold(0, u64::saturating_add)).unwrap_or(i64::MAX)
 }
 
 /// How large one artefact is, and its bytes, verified as they are read.

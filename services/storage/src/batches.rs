@@ -3,9 +3,8 @@ use std::str::FromStr;
 use domain::limits::{ENTRY_NAME_CHARS_MAX, UPLOAD_FILES_MAX};
 use domain::{BatchId, ErrorKind, Result, ScanId};
 use platform::db::{BindId, Run, Unit, failed};
-use proto::storage::{Batch, BatchEntry};
+use proto::storage::{Batch, BatchEntry, Refusal};
 use service::claims::Tenant;
-use service::wire;
 
 use crate::deletion::require_deleted;
 use crate::series_choice;
@@ -13,9 +12,8 @@ use crate::store::Store;
 
 impl Store {
     /// Binds scans and refusals to the entries of one archive.
-    pub async fn put_batch(&self, tenant: Tenant, entries: Vec<BatchEntry>) -> Result<Batch> {
+    pub async fn put_batch(&self, tenant: Tenant, mut entries: Vec<BatchEntry>) -> Result<Batch> {
         check(&entries)?;
-        let mut entries = entries.into_iter().map(typed).collect::<Result<Vec<_>>>()?;
         for entry in entries.iter_mut().filter(|entry| !entry.scan_id.is_empty()) {
             self.settle(&tenant, entry).await?;
         }
@@ -73,33 +71,32 @@ impl Store {
 /// The entry of a row: its refusal is JSON, as every version has written it, and read by this service alone.
 fn entry_of((name, scan_id, refusal, series): Row) -> Result<BatchEntry> {
     let scan_id = scan_id.unwrap_or_default();
-    let refusal_json = refusal.unwrap_or_default();
-    let refusal = wire::said_refusal(None, &refusal_json).map_err(|error| {
-        ErrorKind::Internal.error("a stored refusal cannot be read").because(error)
-    })?;
+    let refusal = refusal.filter(|json| !json.is_empty());
+    let refusal: Option<Refusal> =
+        refusal.map(|json| serde_json::from_str(&json)).transpose().map_err(|error| {
+            ErrorKind::Internal.error("a stored refusal cannot be read").because(error)
+        })?;
     // A scan that was deleted in the moment of the archive's end may have left a name, which may be a patient's.
-    let is_gone = scan_id.is_empty() && refusal_json.is_empty();
+    let is_gone = scan_id.is_empty() && refusal.is_none();
     let name = if is_gone { String::new() } else { name };
     let series = series_choice::told(series.filter(|_| !is_gone))?;
-    Ok(BatchEntry { name, scan_id, refusal, refusal_json, series })
+    Ok(BatchEntry { name, scan_id, refusal, series })
 }
 
 /// Name, scan, refusal and how well a series fits, the last two as JSON.
 type Row = (String, Option<String>, Option<String>, Option<String>);
 
-/// The entry with its refusal in both forms, whichever version has sent it.
-fn typed(entry: BatchEntry) -> Result<BatchEntry> {
-    let refusal = wire::said_refusal(entry.refusal, &entry.refusal_json)?;
-    let refusal_json = refusal.as_ref().map(wire::refusal_json).transpose()?.unwrap_or_default();
-    Ok(BatchEntry { refusal, refusal_json, ..entry })
+/// The row's text of a refusal.
+fn json(refusal: &Refusal) -> Result<String> {
+    serde_json::to_string(refusal)
+        .map_err(|error| ErrorKind::Internal.error("a refusal cannot be written").because(error))
 }
 
 fn check(entries: &[BatchEntry]) -> Result<()> {
     if entries.is_empty() || entries.len() > UPLOAD_FILES_MAX {
         return Err(ErrorKind::Invalid.error("a batch has too few entries, or too many"));
     }
-    let refused = |entry: &BatchEntry| entry.refusal.is_some() || !entry.refusal_json.is_empty();
-    let one = |entry: &BatchEntry| entry.scan_id.is_empty() == refused(entry);
+    let one = |entry: &BatchEntry| entry.scan_id.is_empty() == entry.refusal.is_some();
     let named = |entry: &BatchEntry| entry.name.chars().count() <= ENTRY_NAME_CHARS_MAX;
     if !entries.iter().all(|entry| one(entry) && named(entry)) {
         return Err(ErrorKind::Invalid.error("an entry is either a scan or a refusal, with a name"));
@@ -115,7 +112,7 @@ async fn insert(unit: &mut Unit, tenant: &str, batch: &Batch) -> Result<()> {
         .run(unit)
         .await?;
     for (position, entry) in (0_i64..).zip(&batch.entries) {
-        let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        let scan_id = (!entry.scan_id.is_empty()).then(|| entry.scan_id.clone());
         sqlx::query(
             "INSERT INTO batch_entries (tenant_id, batch_id, position, name, scan_id, refusal_json, series_json)
              VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -124,8 +121,8 @@ async fn insert(unit: &mut Unit, tenant: &str, batch: &Batch) -> Result<()> {
         .bind(&batch.id)
         .bind(position)
         .bind(&entry.name)
-        .bind(some(&entry.scan_id))
-        .bind(some(&entry.refusal_json))
+        .bind(scan_id)
+        .bind(entry.refusal.as_ref().map(json).transpose()?)
         .bind(series_choice::json(entry.series.as_ref())?)
         .run(unit)
         .await?;

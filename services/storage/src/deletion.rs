@@ -11,7 +11,7 @@ use sqlx::{Any, Executor, FromRow};
 use crate::audit::{self, Entry};
 use crate::erasures::{barred, deleted};
 use crate::store::Store;
-use crate::{event, holds, tombstones};
+use crate::{event, holds, stored, tombstones};
 
 /// What is deleted first: without a job, nobody is shown the scan.
 const JOB: &str = "DELETE FROM jobs WHERE tenant_id = ? AND scan_id = ?";
@@ -134,6 +134,8 @@ impl Store {
         for statement in DELETED.into_iter().chain(BLANKED) {
             run(unit, statement, tenant, scan).await?;
         }
+        let bytes: i64 = objects.iter().map(|object| object.size_bytes).sum();
+        stored::add(unit, tenant, -bytes).await?;
         bury(unit, tenant, scan, at_ms).await?;
         tombstones::note(unit, tenant, scan, order.erases).await?;
         if order.erases {

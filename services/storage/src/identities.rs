@@ -101,7 +101,7 @@ impl Store {
         .fetch_optional(&mut **unit)
         .await
         .map_err(failed)?;
-        let (identity_json, reference, patient) = known.unwrap_or_default();
+        let (text, reference, patient) = known.unwrap_or_default();
         let found = binding(tenant, &scan_id, &volume_sha256, &patient);
         if found != bound(unit, tenant, &scan_id).await? {
             return Err(ErrorKind::Internal.error("a scan and its identity do not belong together"));
@@ -110,8 +110,8 @@ impl Store {
             let (at_ms, action, object) = (self.clock.now_ms(), IDENTITY_READ, scan_id.clone());
             audit::append(unit, Entry { tenant, at_ms, subject, action, object }).await?;
         }
-        let identity = read(&identity_json)?.map(wire::identity);
-        Ok(ScanIdentity { scan_id, identity_json, reference, identity })
+        let identity = read(&text)?.map(wire::identity);
+        Ok(ScanIdentity { scan_id, reference, identity })
     }
 }
 
@@ -134,8 +134,11 @@ async fn bound(unit: &mut Unit, tenant: TenantId, scan: &str) -> Result<String> 
 ///
 /// JSON, as every version has written it: this service alone reads it, and its migrations look into it.
 pub fn text(header: &AcceptHeader) -> Result<String> {
-    let said = wire::said_identity(header.identity.clone(), &header.identity_json)?;
-    let text = said.as_ref().map(wire::identity_json).transpose()?.unwrap_or_default();
+    let said = header.identity.clone().map(wire::identity_of);
+    let text = said.as_ref().map(serde_json::to_string).transpose();
+    let text = text
+        .map_err(|error| ErrorKind::Internal.error("an identity cannot be written").because(error))?
+        .unwrap_or_default();
     if text.len() > IDENTITY_BYTES_MAX {
         return Err(ErrorKind::Invalid.error("a field of the scan's header has no sound length"));
     }
@@ -144,7 +147,12 @@ pub fn text(header: &AcceptHeader) -> Result<String> {
 
 /// What a row's text says of the patient; None: nothing.
 pub fn read(text: &str) -> Result<Option<Identity>> {
-    wire::said_identity(None, text)
+    if text.is_empty() {
+        return Ok(None);
+    }
+    // Without the cause: the words of the parser could quote it.
+    serde_json::from_str(text)
+        .map(Some)
         .map_err(|_| ErrorKind::Internal.error("a stored identity cannot be read"))
 }
 

@@ -41,6 +41,7 @@ mod series_choice;
 mod series_rules;
 mod stops;
 mod store;
+mod stored;
 mod studies;
 mod sweeper;
 mod tombstones;
@@ -113,6 +114,11 @@ pub struct Rules {
     #[arg(long, env, default_value_t = DEFAULT.disk_reserve_mib)]
     pub disk_reserve_mib: u64,
 
+    /// How much of a disk that several hospitals' scans lie on those of one may take, in percent of what is free and what scans take,
+    /// less the reserve; 100: all of it. Buckets have no bound.
+    #[arg(long, env, default_value_t = DEFAULT.disk_share_percent, value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub disk_share_percent: u8,
+
     /// How old an object without a row must be before it is deleted, in hours.
     #[arg(long, env, default_value_t = DEFAULT.orphan_hours)]
     pub orphan_hours: u32,
@@ -132,6 +138,7 @@ const DEFAULT: Rules = Rules {
     attempts_max: 3,
     sweep_s: 4,
     disk_reserve_mib: RESERVE_MIB,
+    disk_share_percent: 80,
     orphan_hours: 24,
     audit_anchor_minutes: 60,
     identity_reason_roles: Vec::new(),
@@ -198,6 +205,7 @@ pub fn build(rules: Rules, ports: Ports, peers: Peers) -> Service {
         anchors::anchor(store.clone(), peers.auth),
         tombstones::keep(store.clone()),
         retention::expire(store.clone()),
+        stored::keep_right(store.clone()),
     ];
     let grpc = Routes::new(ScansServer::new(rpc::Scans::new(store.clone(), verifier.clone())))
         .add_service(FeedbackServer::new(rpc::Feedback::new(store.clone(), verifier.clone())))
@@ -255,7 +263,7 @@ fn describe() {
         Count,
         "Scans that were not accepted because a limit of their hospital or of their sender leaves no room, by limit"
     );
-    for limit in limits::KINDS {
+    for limit in limits::KINDS.into_iter().chain([limits::SHARE]) {
         counter!("medseg_limit_refusals_total", "limit" => limit).increment(0);
     }
     for kind in retention::KINDS {

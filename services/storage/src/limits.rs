@@ -1,11 +1,13 @@
 //! How many scans and bytes a hospital, and each of its API clients, may send a day, and how many of their scans may wait or be analysed at
-//! a time: set by operators, and for the clients by the hospital's admins.
+//! a time: set by operators, and for the clients by the hospital's admins. And how many bytes a hospital may have stored, which operators set.
 //!
 //! Limits and what is used of them are rows, which all instances share. Whatever is decided by them is decided while the hospital's audit
 //! trail is held (an entry was appended in the same unit): so of those that come at once each sees what the one before it has used, and as
-//! nobody touches these rows without the trail, no two units wait for each other.
+//! nobody touches these rows without the trail, no two units wait for each other. A share of a disk, which no two measure alike, is looked at
+//! before.
 
 mod limit;
+mod share;
 
 use domain::{ErrorKind, Result, TenantId, UserId};
 use platform::db::{BindId, Run, Unit, failed};
@@ -17,9 +19,11 @@ use sqlx::{Any, Executor};
 use crate::audit;
 use crate::jobs::name_of;
 use crate::store::Store;
+use crate::stored;
 
 pub use limit::{Arriving, KINDS};
 use limit::{Row, amount, day_of};
+pub use share::SHARE;
 
 /// For how long it is kept what was used in a day.
 const KEPT_DAYS: i64 = 35;
@@ -28,10 +32,11 @@ const KEPT_DAYS: i64 = 35;
 macro_rules! limits {
     ($of:literal) => {
         concat!(
-            "SELECT l.client_id, l.scans_max, l.bytes_max, l.jobs_max, l.name, l.decided_ms,
-                 COALESCE(u.scans, 0) AS scans, COALESCE(u.bytes, 0) AS bytes
+            "SELECT l.client_id, l.scans_max, l.bytes_max, l.jobs_max, l.stored_max, l.name, l.decided_ms,
+                 COALESCE(u.scans, 0) AS scans, COALESCE(u.bytes, 0) AS bytes, COALESCE(s.bytes, 0) AS stored_bytes
              FROM limits l LEFT JOIN limit_usage u
                  ON u.tenant_id = l.tenant_id AND u.client_id = l.client_id AND u.utc_day = ?
+             LEFT JOIN stored_bytes s ON s.tenant_id = l.tenant_id
              WHERE l.tenant_id = ? AND ",
             $of,
             " ORDER BY l.client_id"
@@ -48,6 +53,7 @@ impl Store {
             // It will be one more of them.
             limit.require(arriving, jobs.saturating_add(1))?;
         }
+        self.require_share(arriving).await?;
         Ok(!limits.is_empty())
     }
 
@@ -68,7 +74,8 @@ impl Store {
             .await
             .map_err(failed)?;
         if rows.first().is_none_or(|first| !first.client_id.is_empty()) {
-            rows.insert(0, Row::unlimited());
+            let stored = stored::of(self.database.pool(), tenant).await?;
+            rows.insert(0, Row { stored, ..Row::unlimited() });
         }
         let waiting: Vec<(String, i64)> = sqlx::query_as(
             "SELECT sender, COUNT(*) FROM jobs WHERE tenant_id = ? AND state IN ('queued', 'leased') GROUP BY sender",
@@ -95,6 +102,7 @@ impl Store {
             sender: claims.subject.clone(),
             at_ms: self.clock.now_ms(),
             bytes: 0,
+            stored: 0,
             waits: true,
         };
         let mut quotas = Vec::new();
@@ -119,6 +127,7 @@ impl Store {
             scans_max: amount(most.scans),
             bytes_max: amount(most.bytes),
             jobs_max: amount(most.jobs),
+            stored_max: amount(most.stored),
             name: name_of(claims),
             decided_ms: self.clock.now_ms(),
             ..Row::unlimited()
@@ -135,8 +144,8 @@ impl Store {
     }
 }
 
-/// Counts a scan that is being accepted, whose job is a row already: in its unit, after its audit entry. `Exhausted` where a limit leaves no
-/// room for it; then nothing of the unit is kept, and nothing counts.
+/// Counts a scan that is being accepted, whose job is a row already and whose artefacts are none: in its unit, after its audit entry.
+/// `Exhausted` where a limit leaves no room for it; then nothing of the unit is kept, and nothing counts.
 pub async fn count(unit: &mut Unit, arriving: &Arriving) -> Result<()> {
     for limit in of_sender(&mut **unit, arriving).await? {
         let jobs = limit.jobs(&mut **unit, arriving).await?;
@@ -148,11 +157,12 @@ pub async fn count(unit: &mut Unit, arriving: &Arriving) -> Result<()> {
 
 /// Refuses a job that is to wait anew, and is a row that does, where the hospital has too many: in its unit, after its audit entry.
 pub async fn require_job(unit: &mut Unit, tenant: TenantId, at_ms: i64) -> Result<()> {
-    let renewed = Arriving { tenant, sender: String::new(), at_ms, bytes: 0, waits: true };
+    let renewed =
+        Arriving { tenant, sender: String::new(), at_ms, bytes: 0, stored: 0, waits: true };
     for limit in of_sender(&mut **unit, &renewed).await? {
         let jobs = limit.jobs(&mut **unit, &renewed).await?;
         // The scan was accepted long ago.
-        let limit = Row { scans_max: 0, bytes_max: 0, ..limit };
+        let limit = Row { scans_max: 0, bytes_max: 0, stored_max: 0, ..limit };
         limit.require(&renewed, jobs)?;
     }
     Ok(())
@@ -248,14 +258,15 @@ async fn set(unit: &mut Unit, tenant: TenantId, by: &str, row: Row) -> Result<()
         return Ok(());
     }
     sqlx::query(
-        "INSERT INTO limits (tenant_id, client_id, scans_max, bytes_max, jobs_max, decided_by, name, decided_ms)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO limits (tenant_id, client_id, scans_max, bytes_max, jobs_max, stored_max, decided_by, name, decided_ms)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .id(tenant)
     .bind(row.client_id)
     .bind(row.scans_max)
     .bind(row.bytes_max)
     .bind(row.jobs_max)
+    .bind(row.stored_max)
     .bind(by.to_owned())
     .bind(row.name)
     .bind(row.decided_ms)
@@ -266,6 +277,11 @@ async fn set(unit: &mut Unit, tenant: TenantId, by: &str, row: Row) -> Result<()
 
 /// Refuses limits of an API client that are more than those of its hospital.
 async fn require_within(unit: &mut Unit, tenant: TenantId, row: &Row) -> Result<()> {
+    if row.stored_max > 0 {
+        return Err(ErrorKind::Invalid.error(
+            "how much is stored is limited for a hospital, and not for an API client of it",
+        ));
+    }
     let hospital: Option<Row> = sqlx::query_as(limits!("l.client_id = ''"))
         .bind(day_of(row.decided_ms))
         .id(tenant)

@@ -16,6 +16,7 @@ use crate::deletion::Order;
 use crate::holds;
 use crate::jobs::name_of;
 use crate::store::Store;
+use crate::stored;
 
 /// What there are rules for.
 pub const KINDS: [&str; 3] = ["scans", "originals", "incidents"];
@@ -183,15 +184,16 @@ impl Store {
         let (action, object) = ("scan.original.expired", scan.to_string());
         audit::append(unit, Entry { tenant, at_ms, subject, action, object }).await?;
         holds::require_free(unit, tenant, scan).await?;
-        let keys: Vec<String> = sqlx::query_scalar(
-            "SELECT blob_key FROM artefacts WHERE tenant_id = ? AND scan_id = ? AND name IN ('original', 'instances.json')",
+        let objects: Vec<(String, i64)> = sqlx::query_as(
+            "SELECT blob_key, size_bytes FROM artefacts
+             WHERE tenant_id = ? AND scan_id = ? AND name IN ('original', 'instances.json')",
         )
         .id(tenant)
         .id(scan)
         .fetch_all(&mut **unit)
         .await
         .map_err(failed)?;
-        if keys.is_empty() {
+        if objects.is_empty() {
             // Somebody has deleted the scan meanwhile: nothing of it expires, and no entry says so.
             return Err(ErrorKind::NotFound.error("no such scan"));
         }
@@ -202,7 +204,9 @@ impl Store {
         .id(scan)
         .run(unit)
         .await?;
-        Ok(keys)
+        let bytes: i64 = objects.iter().map(|(_, bytes)| bytes).sum();
+        stored::add(unit, tenant, -bytes).await?;
+        Ok(objects.into_iter().map(|(key, _)| key).collect())
     }
 
     /// Takes away what old reports say; that there were so many stays. What they say of a patient who is held is held.

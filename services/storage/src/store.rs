@@ -117,11 +117,15 @@ impl Store {
     /// come, not after.
     pub async fn require_ready(&self, tenant: Tenant) -> Result<()> {
         audit::begin(&self.database, tenant.id()).await?;
-        let reserve = self.rules.disk_reserve_mib.saturating_mul(1024 * 1024);
         match self.blobs.free_bytes().await? {
-            Some(free) if free < reserve => Err(disk::full()),
+            Some(free) if free < self.disk_reserve() => Err(disk::full()),
             _ => Ok(()),
         }
+    }
+
+    /// How many bytes of the disk are to stay free.
+    pub fn disk_reserve(&self) -> u64 {
+        self.rules.disk_reserve_mib.saturating_mul(1024 * 1024)
     }
 }
 

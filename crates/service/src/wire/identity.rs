@@ -1,6 +1,6 @@
 //! Whose scan it is, between the domain and messages.
 
-use domain::{ErrorKind, Identity, Result};
+use domain::Identity;
 use proto::storage;
 
 /// The same fields in the other type, each by its name: one that is new does not compile until it travels too.
@@ -52,29 +52,8 @@ pub fn identity_of(message: storage::Identity) -> Identity {
     converted!(message, storage::Identity => Identity)
 }
 
-/// The identity as JSON: storage's row, and what a peer of the version before reads.
-pub fn identity_json(identity: &Identity) -> Result<String> {
-    serde_json::to_string(identity)
-        .map_err(|error| ErrorKind::Internal.error("an identity cannot be written").because(error))
-}
-
-/// What a message says of whose scan it is: its `identity` or, where a peer of the version before has written it, that JSON;
-/// None where it has neither. `Invalid` for JSON that is no identity.
-pub fn said_identity(message: Option<storage::Identity>, json: &str) -> Result<Option<Identity>> {
-    match (message, json) {
-        (Some(message), _) => Ok(Some(identity_of(message))),
-        (None, "") => Ok(None),
-        // Without the cause: the words of the parser could quote it.
-        (None, json) => serde_json::from_str(json)
-            .map(Some)
-            .map_err(|_| ErrorKind::Invalid.error("an identity cannot be read")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::error::Error;
-
     use super::*;
 
     /// One that has every attribute, each with a value of its own.
@@ -97,21 +76,5 @@ mod tests {
         assert_eq!(whole.study_date.as_deref(), Some("study_date"));
         assert_eq!(identity_of(identity(whole.clone())), whole);
         assert_eq!(identity_of(identity(Identity::default())), Identity::default());
-    }
-
-    #[test]
-    fn what_the_version_before_has_written_is_read_and_the_message_goes_first() {
-        let (whole, other) = (whole(), Identity::default());
-        let json = identity_json(&whole).unwrap();
-        assert_eq!(said_identity(None, &json).unwrap(), Some(whole));
-        assert_eq!(said_identity(Some(identity(other.clone())), &json).unwrap(), Some(other));
-        assert_eq!(said_identity(None, "").unwrap(), None);
-    }
-
-    #[test]
-    fn what_cannot_be_read_is_not_quoted() {
-        let error = said_identity(None, "Canary^Yellow").unwrap_err();
-        assert!(error.kind() == ErrorKind::Invalid && error.source().is_none());
-        assert!(!error.to_string().contains("Canary"), "{error}");
     }
 }

@@ -107,7 +107,7 @@ fn told(found: FoundStudies) -> Result<Studies, Problem> {
     let mut studies: Vec<Study> = Vec::new();
     for one in found.scans {
         let (Some(scan), Some(told)) = (one.scan, one.identity) else { continue };
-        let (identity, reference) = identity::said(told)?;
+        let (identity, reference) = identity::said(told);
         let [_, _, uid] = identity.keys();
         // What has no series and no instances did not come as DICOM.
         if !is_uid(&uid) || !is_uid(&series_of(&identity)) || identity.sop_instance_uids.is_empty()

@@ -171,6 +171,9 @@ impl Ingest {
     }
 }
 
+/// In storage's words.
+const NO_ROOM: &str = "the limit of the hospital, 900 stored bytes at a time, leaves no room for it: delete scans, keep them for a shorter time or ask the operator for more, and try again in 600 s";
+
 fn too_small() -> Refusal {
     Refusal {
         problem: "too-small".into(),
@@ -187,6 +190,7 @@ impl proto::ingest::ingest_server::Ingest for Ingest {
             b"refuse" => upload_answer::Answer::Refusal(too_small()),
             b"several" => upload_answer::Answer::Batch(self.batch()),
             b"full" => return Err(Status::unavailable("no room on /dev/sdb1")),
+            b"no room" => return Err(Status::resource_exhausted(NO_ROOM)),
             _ => upload_answer::Answer::Scan(Box::new(queued())),
         };
         Ok(Response::new(UploadAnswer { answer: Some(answer) }))

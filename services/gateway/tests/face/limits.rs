@@ -16,10 +16,11 @@ async fn limits_are_set_by_operators_and_admins_and_what_is_left_is_told_with_ea
     gateway.token = gateway.mesh.operator_token();
     let (_, listed) = json(gateway.get("/v1/tenants").send().await.unwrap()).await;
     let path = format!("/v1/tenants/{}/limits", listed["tenants"][0]["id"].as_str().unwrap());
-    let (status, set) = put(&gateway, &path, &json!({"scans_per_day": 1000, "jobs": 7})).await;
+    let new = json!({"scans_per_day": 1000, "jobs": 7, "stored_bytes": 900});
+    let (status, set) = put(&gateway, &path, &new).await;
     let hospital = json!({
-        "scans_per_day": 1000, "bytes_per_day": null, "jobs": 7,
-        "used": {"scans": 0, "bytes": 0, "jobs": 0},
+        "scans_per_day": 1000, "bytes_per_day": null, "jobs": 7, "stored_bytes": 900,
+        "used": {"scans": 0, "bytes": 0, "jobs": 0, "stored_bytes": 0},
         "decided_by": "tester", "decided_at": "2023-11-14T22:13:20.000Z",
     });
     assert_eq!((status, &set), (200, &hospital));
@@ -27,6 +28,7 @@ async fn limits_are_set_by_operators_and_admins_and_what_is_left_is_told_with_ea
     let nowhere = "/v1/tenants/01890a5d-ac96-774b-bcce-b302099a8057/limits";
     for (path, body, status) in [
         (path.as_str(), json!({"jobs": 0}), 400),
+        (path.as_str(), json!({"stored_bytes": 0}), 400),
         (path.as_str(), json!({"bytes": 1}), 400),
         (path.as_str(), json!({"jobs": "many"}), 422),
         (nowhere, json!({"jobs": 1}), 404),
@@ -42,8 +44,10 @@ async fn limits_are_set_by_operators_and_admins_and_what_is_left_is_told_with_ea
     let (_, made) = json(gateway.post("/v1/clients").json(&pacs).send().await.unwrap()).await;
     let of_client = format!("/v1/clients/{}/limits", made["client_id"].as_str().unwrap());
     assert_eq!(put(&gateway, &of_client, &json!({"jobs": 8})).await.0, 400);
+    assert_eq!(put(&gateway, &of_client, &json!({"stored_bytes": 8})).await.0, 400);
     let (status, set) = put(&gateway, &of_client, &json!({"jobs": 3})).await;
     assert_eq!((status, &set["jobs"], &set["scans_per_day"]), (200, &json!(3), &json!(null)));
+    assert_eq!(set["used"]["stored_bytes"], json!(null));
     let nobody = "/v1/clients/01890a5d-ac96-774b-bcce-b302099a8057/limits";
     assert_eq!(put(&gateway, nobody, &json!({"jobs": 1})).await.0, 404);
     let all = json(gateway.get("/v1/limits").send().await.unwrap()).await;
@@ -57,12 +61,19 @@ async fn limits_are_set_by_operators_and_admins_and_what_is_left_is_told_with_ea
         assert_eq!(sent.status(), 202, "{path}");
         let policy = concat!(
             r#""scans";q=1000;w=86400, "jobs";q=7;qu="concurrent-requests", "#,
-            r#""client-jobs";q=3;qu="concurrent-requests""#
+            r#""stored";q=900;qu="content-bytes", "client-jobs";q=3;qu="concurrent-requests""#
         );
         assert_eq!(sent.headers()["ratelimit-policy"], policy, "{path}");
-        let left = r#""scans";r=1000;t=6400, "jobs";r=7, "client-jobs";r=3"#;
+        let left = r#""scans";r=1000;t=6400, "jobs";r=7, "stored";r=900, "client-jobs";r=3"#;
         assert_eq!(sent.headers()["ratelimit"], left, "{path}");
     }
+    // As storage refuses what finds no room.
+    let refused = gateway.post("/v1/scans").body("no room").send().await.unwrap();
+    let told = ["retry-after", "ratelimit"].map(|name| refused.headers()[name].clone());
+    assert!(told[0] == "600" && told[1].to_str().unwrap().contains(r#""stored";r=900"#));
+    let (status, kind, body) = problem(refused).await;
+    assert_eq!((status, kind.as_str()), (429, "too-many-requests"));
+    assert!(body["detail"].as_str().unwrap().contains("delete scans"), "{body}");
     let looked = gateway.get("/v1/scans").send().await.unwrap();
     assert!(looked.status() == 200 && !looked.headers().contains_key("ratelimit"));
     assert_eq!(problem(gateway.get("/v1/limits").send().await.unwrap()).await.0, 403);

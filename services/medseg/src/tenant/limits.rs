@@ -19,15 +19,19 @@ pub struct Most {
     /// Set first how many scans may wait or be analysed at a time; 0: as many as come.
     #[arg(long)]
     jobs: Option<u64>,
+    /// Set first how many bytes of all that is kept of scans there may be, of a hospital only; 0: as many as come.
+    #[arg(long)]
+    stored_bytes: Option<u64>,
 }
 
 impl Most {
     /// By the names that the API has for them.
-    fn named(&self) -> [(&'static str, Option<u64>); 3] {
+    fn named(&self) -> [(&'static str, Option<u64>); 4] {
         [
             ("scans_per_day", self.scans_per_day),
             ("bytes_per_day", self.bytes_per_day),
             ("jobs", self.jobs),
+            ("stored_bytes", self.stored_bytes),
         ]
     }
 }
@@ -62,7 +66,9 @@ pub async fn of_client(way: &Way, client: &str, most: &Most) -> anyhow::Result<(
     let mut limited = limits["clients"].as_array().into_iter().flatten();
     let own = limited.find(|one| one["client_id"] == id);
     // None are shown as the API shows those that were taken away.
-    let none = json!({ "scans_per_day": null, "bytes_per_day": null, "jobs": null });
+    let none = json!({
+        "scans_per_day": null, "bytes_per_day": null, "jobs": null, "stored_bytes": null,
+    });
     let now = own.map_or(none, |one| one["limits"].clone());
     show_limits(session, &["clients", id, "limits"], now, most).await
 }

@@ -7,7 +7,6 @@ use domain::{Error, ErrorKind, Random, Result, ScanId, TenantId, hex};
 use hmac::{Hmac, KeyInit, Mac};
 use platform::db::{BindId, Run, Unit, failed};
 use proto::storage::{AcceptHeader, Arrival};
-use service::wire;
 use sha2::Sha256;
 use sqlx::{Any, Executor};
 
@@ -101,16 +100,16 @@ impl Key {
 }
 
 /// What is known of an upload before it is a scan.
-pub fn arrival_of(header: &AcceptHeader) -> Result<Arrival> {
-    let said = wire::said_identity(header.identity.clone(), &header.identity_json)?;
-    let series_uid = said.and_then(|identity| identity.series_instance_uid).unwrap_or_default();
-    Ok(Arrival {
+pub fn arrival_of(header: &AcceptHeader) -> Arrival {
+    let said = header.identity.as_ref();
+    let series_uid = said.and_then(|identity| identity.series_instance_uid.clone());
+    Arrival {
         patient: header.patient.clone(),
         study_uid: header.study_uid.clone(),
-        series_uid,
+        series_uid: series_uid.unwrap_or_default(),
         original_sha256: header.original_sha256.clone(),
         received_ms: header.received_ms,
-    })
+    }
 }
 
 /// What a scan that is still there is known again by. To be asked once the audit trail is held.

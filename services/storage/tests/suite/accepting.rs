@@ -1,6 +1,6 @@
 use futures::StreamExt;
 use proto::storage::*;
-use service::{topics, wire};
+use service::topics;
 use tonic::Code;
 
 use crate::world::{Upload, World, found};
@@ -146,20 +146,26 @@ fn blank() -> Refusal {
     }
 }
 
-pub async fn a_refusal_from_the_version_before_is_kept_as_any_other(world: World) {
-    let refusal_json = wire::refusal_json(&blank()).unwrap();
-    let entry = BatchEntry { name: "2.png".into(), refusal_json, ..Default::default() };
-    let batch = Batch { entries: vec![entry.clone()], ..Default::default() };
-    let put = world.scans.clone().put_batch(world.by(world.hospital, batch)).await.unwrap();
-    let get = world.by(world.hospital, BatchRef { id: put.into_inner().id });
-    let batch = world.scans.clone().get_batch(get).await.unwrap().into_inner();
-    assert_eq!(batch.entries, [BatchEntry { refusal: Some(blank()), ..entry }]);
-
-    let refusal_json = "no JSON".into();
-    let entry = BatchEntry { name: "2.png".into(), refusal_json, ..Default::default() };
+pub async fn a_refusal_is_a_row_as_every_version_has_written_and_reads_it(world: World) {
+    let entry = BatchEntry { name: "2.png".into(), refusal: Some(blank()), ..Default::default() };
     let batch = Batch { entries: vec![entry], ..Default::default() };
-    let refused = world.scans.clone().put_batch(world.by(world.hospital, batch)).await;
-    assert_eq!(refused.unwrap_err().code(), Code::InvalidArgument);
+    let put = world.scans.clone().put_batch(world.by(world.hospital, batch)).await.unwrap();
+    let id = put.into_inner().id;
+    let pool = world.ports.database.pool();
+    let row: String =
+        sqlx::query_scalar("SELECT refusal_json FROM batch_entries").fetch_one(pool).await.unwrap();
+    let json = r#"{"problem":"blank","title":"The image is blank","detail":"It is black."}"#;
+    assert_eq!(row, json);
+
+    let read = async |row: &str| {
+        let set = sqlx::query("UPDATE batch_entries SET refusal_json = ?");
+        set.bind(row.to_owned()).execute(pool).await.unwrap();
+        let get = world.by(world.hospital, BatchRef { id: id.clone() });
+        world.scans.clone().get_batch(get).await
+    };
+    let batch = read(json).await.unwrap().into_inner();
+    assert_eq!(batch.entries[0].refusal, Some(blank()));
+    assert_eq!(read("no JSON").await.unwrap_err().code(), Code::Internal);
 }
 
 pub async fn a_batch_names_scans_and_refusals(world: World) {
@@ -173,10 +179,7 @@ pub async fn a_batch_names_scans_and_refusals(world: World) {
     let id = put.into_inner().id;
     let get = |tenant| world.by(tenant, BatchRef { id: id.clone() });
     let batch = world.scans.clone().get_batch(get(world.hospital)).await.unwrap().into_inner();
-    // A reader of the version before finds the refusal where it looks for it.
-    let json = r#"{"problem":"blank","title":"The image is blank","detail":"It is black."}"#;
-    let second = BatchEntry { refusal_json: json.into(), ..entries[1].clone() };
-    assert_eq!(batch.entries, [entries[0].clone(), second]);
+    assert_eq!(batch.entries, entries);
     let other = world.scans.clone().get_batch(get(world.neighbour)).await.unwrap_err();
     assert_eq!((other.code(), other.message()), (Code::NotFound, "no such batch"));
 

@@ -552,6 +552,7 @@ pub async fn what_is_too_old_goes_by_the_hospitals_own_rules(world: World) {
     assert_eq!(world.get(&held).await.id, held.id);
     assert!(world.read(&held, "original").await.is_ok());
     assert_eq!(noted(&world, "scan.expired").await, 1);
+    world.require_counted().await;
 }
 
 pub async fn what_is_said_of_a_held_patient_outlasts_every_rule(world: World) {

@@ -74,7 +74,7 @@ on_every_database! {
     accepting::pages_are_newest_first_and_lose_nothing;
     accepting::a_watcher_sees_each_change_until_the_end;
     accepting::a_batch_names_scans_and_refusals;
-    accepting::a_refusal_from_the_version_before_is_kept_as_any_other;
+    accepting::a_refusal_is_a_row_as_every_version_has_written_and_reads_it;
     accepting::every_change_leaves_one_link_of_an_unbroken_chain;
     leasing::a_job_has_one_holder_at_a_time;
     leasing::a_stale_attempt_is_refused;
@@ -96,6 +96,9 @@ on_every_database! {
     limits::what_is_refused_or_repeated_does_not_count_and_the_next_day_there_is_room;
     limits::an_api_client_has_limits_of_its_own_and_at_most_its_hospitals;
     limits::limits_are_set_by_those_who_decide_and_shown_to_nobody_else;
+    limits::what_a_hospital_stores_has_a_limit_and_what_is_deleted_leaves_room;
+    limits::a_hospital_has_its_share_of_a_disk_once_there_is_another;
+    limits::what_was_stored_or_deleted_uncounted_is_counted_anew;
     tenants::another_hospitals_scan_answers_like_one_that_never_was;
     tenants::a_list_shows_only_ones_own;
     tenants::a_scan_that_no_service_vouches_for_is_kept_from_nobody;
@@ -117,7 +120,7 @@ on_every_database! {
     whose::an_identity_is_told_to_those_who_may_know_and_each_reading_is_noted;
     whose::the_identity_of_a_series_of_a_thousand_slices_is_kept_whole;
     whose::an_identity_that_was_bound_to_another_patient_or_other_voxels_is_not_told;
-    whose::an_identity_from_the_version_before_is_kept_as_any_other;
+    whose::an_identity_is_a_row_as_every_version_has_written_and_reads_it;
     whose::another_hospitals_identity_is_as_if_it_never_was;
     whose::a_scan_without_an_identity_says_nothing_of_anybody;
     whose::a_list_has_what_was_asked_for_and_all_of_it;

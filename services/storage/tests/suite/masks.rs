@@ -76,6 +76,7 @@ pub async fn a_mask_is_taken_whole_and_from_ingest_only(world: World) {
     assert_ne!(again.id, entry.id);
     assert_eq!(world.read(&scan, "mask.png").await.unwrap(), b"a mask");
     assert_eq!(ada.mask(&again).await.unwrap().1, mask);
+    world.require_counted().await;
 }
 
 pub async fn an_outline_that_takes_longer_than_its_token_lives_is_kept_and_nothing_else_is_let_in(

@@ -266,6 +266,18 @@ impl World {
         let query = sqlx::AssertSqlSafe(format!("SELECT COUNT(*) FROM {table}"));
         sqlx::query_scalar(query).fetch_one(self.ports.database.pool()).await.unwrap()
     }
+
+    /// What each hospital has stored is counted as it is.
+    pub async fn require_counted(&self) {
+        let wrong: Vec<String> = sqlx::query_scalar(
+            "SELECT tenant_id FROM stored_bytes WHERE bytes <>
+                 (SELECT COALESCE(SUM(size_bytes), 0) FROM artefacts WHERE artefacts.tenant_id = stored_bytes.tenant_id)",
+        )
+        .fetch_all(self.ports.database.pool())
+        .await
+        .unwrap();
+        assert_eq!((wrong, self.count("stored_bytes").await > 0), (vec![], true));
+    }
 }
 
 /// Runs the service's workers until the guard is dropped.

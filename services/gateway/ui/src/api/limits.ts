@@ -6,17 +6,21 @@ export interface NewLimits {
   bytes_per_day: number | null
   /** Scans that wait or are analysed at a time. */
   jobs: number | null
+  /** Of all that is kept of a hospital's scans. */
+  stored_bytes: number | null
 }
 
 export interface Limits extends NewLimits {
-  used: { scans: number; bytes: number; jobs: number }
+  /** What is stored is counted of a hospital only. */
+  used: { scans: number; bytes: number; jobs: number; stored_bytes: number | null }
 }
 
 const UNLIMITED: Limits = {
   scans_per_day: null,
   bytes_per_day: null,
   jobs: null,
-  used: { scans: 0, bytes: 0, jobs: 0 },
+  stored_bytes: null,
+  used: { scans: 0, bytes: 0, jobs: 0, stored_bytes: null },
 }
 
 const tenant = (id: string) => `v1/tenants/${encodeURIComponent(id)}/limits`
