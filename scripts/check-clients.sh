@@ -3,8 +3,8 @@
 # Triton's client asks the bare model.
 #
 # Starts the medseg that lies in FOLDER on a directory and a port of its own. Two generators make a Python client each, which
-# goes from sign-in to mask; then schemathesis tries every operation for a minute (schemathesis.toml). tritonclient and tuspy are
-# used as they come from their packages (tests/clients/).
+# goes from sign-in to mask; then schemathesis tries every operation for a minute (schemathesis.toml). tritonclient, tuspy and
+# fhir.resources are used as they come from their packages (tests/clients/).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -15,6 +15,7 @@ medseg=$1/medseg document=$PWD/services/gateway/openapi.json
 tools=$MEDSEG_CACHE/clients
 [ -f "$tools/complete" ] || fail "the client generators are missing: scripts/setup.sh test"
 [ -f "$MEDSEG_CACHE/triton/complete" ] || fail "tritonclient is missing: scripts/setup.sh test"
+[ -f "$MEDSEG_CACHE/standards/complete" ] || fail "fhir.resources is missing: scripts/setup.sh test"
 [ -f "$MEDSEG_CACHE/tus/complete" ] || fail "tuspy is missing: scripts/setup.sh test"
 
 serve "$medseg" --model-url threshold: --research
@@ -43,6 +44,7 @@ uses openapi-generator "$folder/generated"
 
 PYTHONPATH=$MEDSEG_CACHE/triton python3 tests/clients/triton.py "$url" "$password"
 PYTHONPATH=$MEDSEG_CACHE/tus python3 tests/clients/tus.py "$url" "$password" "$folder/scan.png"
+PYTHONPATH=$MEDSEG_CACHE/standards python3 tests/clients/fhir.py "$url"
 
 read -r MEDSEG_TOKEN MEDSEG_BATCH < <(python3 scripts/check_clients.py prepare "$url" "$password" "$folder/scan.png")
 export MEDSEG_TOKEN MEDSEG_BATCH

@@ -2,8 +2,8 @@
 # check-connectathon.sh FOLDER [OUT]: one study through all that a hospital has, and a page of what was checked, in the folder OUT.
 #
 # Starts the medseg that lies in FOLDER on a directory and ports of its own, and beside it Orthanc with its DICOMweb plugin as archive,
-# dcmtk's storescp as a second one, OHIF's parser, and an information system and a FHIR server that read with the packages hl7 and fhir.resources
-# (each of which fails once). What has no package here is a row of that page which says so.
+# dcmtk's storescp as a second one, OHIF's parser and its viewer in headless Chromium, and an information system and a FHIR server that read with
+# the packages hl7 and fhir.resources (each of which fails once). What has no package here is a row of that page which says so.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -24,7 +24,7 @@ done
 # Versions are told of all of them; each client's own are found first.
 export PYTHONPATH=$cache/pacs:$cache/dicom-senders:$standards PYTHONDONTWRITEBYTECODE=1
 
-dicom=$(free_port) orthanc=$(free_port) orthanc_http=$(free_port) storescp=$(free_port) mllp=$(free_port) fhir=$(free_port)
+dicom=$(free_port) orthanc=$(free_port) orthanc_http=$(free_port) storescp=$(free_port) mllp=$(free_port) fhir=$(free_port) viewer=$(free_port)
 
 # with_orthanc: starts it as docs/manual/recipes.md has it; or says in $without_orthanc why there is none.
 with_orthanc() {
@@ -48,6 +48,17 @@ answers "the information system" "$folder/systems.log" test -f "$folder/systems/
 # What OHIF reads DICOM with, where its package can be had.
 ohif=$(packages "$PWD/tests/ohif" ohif "8 MB" >&2 && echo "$work") || ohif=
 
+# OHIF's viewer, on an origin of its own, and what a browser is driven with; or why there is none.
+without_viewer='' viewer_folder='' drivers=''
+with_viewer() {
+    (browser) 2>"$folder/viewer.why" || return 1
+    browser
+    viewer_folder=$(scripts/ohif.sh 2>"$folder/viewer.why") || return 1
+    drivers=$(packages "$PWD/tests/browser" browser "20 MB" >&2 2>"$folder/viewer.why" && echo "$work") || return 1
+}
+with_viewer || { without_viewer=$(tail -n 1 "$folder/viewer.why") viewer_folder=''; }
+export CHROMIUM=${chromium:-}
+
 # The table names an API client, which there is only once medseg has run.
 export DELIVERY_NETWORKS=127.0.0.0/8
 serve "$medseg" --model-url threshold: --research
@@ -57,12 +68,13 @@ kill -TERM "$server"
 wait "$server" || true
 : >"$folder/medseg.said"
 # Long enough for all doors: the study is said to be complete.
-export DICOM_LISTEN=127.0.0.1:$dicom DICOM_SENDERS=$folder/senders.json DICOM_QUIET_S=60
+export DICOM_LISTEN=127.0.0.1:$dicom DICOM_SENDERS=$folder/senders.json DICOM_QUIET_S=60 CORS_ORIGINS=http://127.0.0.1:$viewer
 serve "$medseg" --model-url threshold: --research
 
 cat >"$folder/facts.json" <<END
 {"url": "$url", "password": "$first_password", "folder": "$folder", "programs": "$(realpath "$1")",
  "orthanc": $has_orthanc, "without_orthanc": "${without_orthanc//\"/\'}", "ohif": "$ohif",
- "ports": {"dicom": $dicom, "orthanc": $orthanc, "orthanc_http": $orthanc_http, "storescp": $storescp, "mllp": $mllp, "fhir": $fhir}}
+ "viewer": {"folder": "$viewer_folder", "browser": "$drivers", "without": "${without_viewer//\"/\'}"},
+ "ports": {"dicom": $dicom, "orthanc": $orthanc, "orthanc_http": $orthanc_http, "storescp": $storescp, "mllp": $mllp, "fhir": $fhir, "viewer": $viewer}}
 END
 python3 scripts/connectathon walk "$folder/facts.json" "$out"

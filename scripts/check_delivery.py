@@ -14,7 +14,7 @@ from collections import Counter
 from pathlib import Path
 
 PATIENCE_S = 240
-DICOM = ["seg.dcm", "sr.dcm", "text.dcm", "capture.dcm"]
+DICOM = ["seg.dcm", "sr.dcm", "text.dcm", "capture.dcm", "report.dcm"]
 
 
 def check(holds, words):

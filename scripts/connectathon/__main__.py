@@ -54,6 +54,8 @@ def versions(place):
         told["Orthanc DICOMweb"] = place.peer.told("/plugins/dicom-web")["Version"]
     if place.ohif:
         told["dcmjs"] = json.loads((Path(place.ohif) / "node_modules/dcmjs/package.json").read_text())["version"]
+    if place.viewer["folder"]:
+        told["OHIF"] = json.loads((Path(place.viewer["folder"]) / "package.json").read_text())["version"]
     for package in ("pydicom", "pynetdicom", "highdicom", "dicomweb-client", "fhir.resources", "hl7"):
         try:
             told[package] = importlib.metadata.version(package)
@@ -89,7 +91,7 @@ def walk(facts, out):
     about = {"at": at, "versions": known}
     Path(out).mkdir(parents=True, exist_ok=True)
     (Path(out) / "connectathon.json").write_text(page.as_json(about, rows))
-    (Path(out) / "connectathon.html").write_text(page.as_html(about, rows))
+    (Path(out) / "connectathon.html").write_text(page.as_html(about, rows, place.pictures))
     told = ", ".join(f"{count} {outcome}" for outcome, count in page.counts(rows).items())
     print(f"connectathon: {told}; {out}/connectathon.html says what was checked")
     return 1 if any(row.outcome == FAILED for row in rows) else 0

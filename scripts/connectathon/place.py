@@ -115,6 +115,10 @@ class Place:
         self.peer = Orthanc(self.ports["orthanc_http"], self.ports["orthanc"]) if facts["orthanc"] else None
         self.without_orthanc = facts["without_orthanc"]
         self.ohif = facts["ohif"]
+        # Where OHIF's viewer and what drives a browser lie, or why there is none.
+        self.viewer = facts["viewer"]
+        # For the page: what it is of, and the picture as PNG.
+        self.pictures = []
         self.kept = {}
 
     @property

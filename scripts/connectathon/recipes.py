@@ -15,6 +15,14 @@ def shown(name, /, **changes):
     return {**json.loads(found[1]), **changes}
 
 
+def viewer(url):
+    """OHIF's app-config, for the medseg at `url`; without its notice that it is not for clinical use, which lies over the picture."""
+    found = re.search(r"^## OHIF$.*?^```js\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    if not found:
+        raise SystemExit(f"error: {PAGE.name} has no app-config for OHIF")
+    return found[1].replace("https://medseg.example", url) + "window.config.investigationalUseDialog = { option: 'never' };\n"
+
+
 def senders(client, reports):
     """The table of senders, in the name of that API client."""
     table = shown("senders.json")

@@ -6,6 +6,7 @@
 //! Or a transaction, for a server that is to keep it: of each resource it makes what it does not have, by an identifier of ours. The
 //! patient is referred to by number and not made, for without the system that a number is of nobody knows which patient it means.
 
+mod capability;
 mod codes;
 mod model;
 mod observations;
@@ -19,6 +20,7 @@ use imaging::ResultDocument;
 use crate::dicom::uid::{is_uid, uuid};
 use crate::written::{day, iso};
 use crate::{Language, MEDIA_TYPE, dicom, names, plain};
+pub use capability::{Offered, capability_statement};
 use codes::{coding, concept};
 use model::{
     Attachment, Bundle, Coding, Concept, DiagnosticReport, Entry, Identifier, Meta, Reference,

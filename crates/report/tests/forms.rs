@@ -4,6 +4,8 @@
 
 mod analysis;
 
+use std::collections::BTreeSet;
+
 use domain::{Answer, ErrorKind, Identity};
 use imaging::phantom::{Phantom, Settings};
 use imaging::{
@@ -95,6 +97,32 @@ fn outlined(head: &Head, answer: Answer) -> Value {
 
 fn bundle(identity: &Identity, result: &ResultDocument) -> Value {
     serde_json::from_slice(&fhir::bundle(identity, result, None).unwrap()).unwrap()
+}
+
+/// The types in a list, each once.
+fn kinds<'v>(of: impl Iterator<Item = &'v Value>) -> BTreeSet<&'v str> {
+    of.filter_map(Value::as_str).collect()
+}
+
+#[test]
+fn the_capability_statement_names_what_is_offered_and_what_a_transaction_makes() {
+    let call = "GET /v1/scans/{id}/report.fhir.json".to_owned();
+    let offered = [fhir::Offered { call: call.clone(), summary: "Gives the result" }];
+    let statement = fhir::capability_statement("1.2.3", &offered);
+    let statement: Value = serde_json::from_slice(&statement).unwrap();
+    let [serving, sending] = [0_usize, 1].map(|index| &statement["rest"][index]);
+    let about = serving["documentation"].as_str().unwrap();
+    assert!(about.contains(&format!("`{call}`: Gives the result")), "{about}");
+    // Nothing is read or searched by FHIR's own addresses, and nothing says that it is.
+    assert_eq!((&serving["mode"], &serving["resource"]), (&Value::from("server"), &Value::Null));
+
+    let sent = fhir::transaction(&identity(), &result(&head("LPS"), Answer::Found)).unwrap();
+    let sent: Value = serde_json::from_slice(&sent).unwrap();
+    let entries = sent["entry"].as_array().unwrap();
+    let told = sending["resource"].as_array().unwrap();
+    let made = kinds(entries.iter().map(|entry| &entry["request"]["url"]));
+    assert_eq!(made, kinds(told.iter().map(|resource| &resource["type"])));
+    assert_eq!(made.len(), told.len(), "a type is told twice");
 }
 
 /// The segments of a message, each as its fields.

@@ -1,7 +1,8 @@
 //! What is pushed of a result, by kind of destination.
 
 use domain::artefact::{
-    CAPTURE, FHIR_REPORT, HL7_REPORT, RESULT, SEGMENTATION, STRUCTURED_REPORT, TEXT_REPORT,
+    CAPTURE, DOCUMENT, FHIR_REPORT, HL7_REPORT, RESULT, SEGMENTATION, STRUCTURED_REPORT,
+    TEXT_REPORT,
 };
 use domain::{ErrorKind, Result};
 use proto::delivery::DestinationKind;
@@ -74,9 +75,13 @@ impl Kind {
     pub fn formats(self) -> &'static [&'static str] {
         match self {
             Kind::Webhook => &[CLOUD_EVENT, RESULT.name],
-            Kind::Stow | Kind::Cstore => {
-                &[SEGMENTATION.name, STRUCTURED_REPORT.name, TEXT_REPORT.name, CAPTURE.name]
-            }
+            Kind::Stow | Kind::Cstore => &[
+                SEGMENTATION.name,
+                STRUCTURED_REPORT.name,
+                TEXT_REPORT.name,
+                CAPTURE.name,
+                DOCUMENT.name,
+            ],
             Kind::Mllp => &[HL7_REPORT.name],
             Kind::Fhir => &[FHIR_REPORT.name],
         }
@@ -124,13 +129,14 @@ mod tests {
         };
         assert_eq!(of(Kind::Stow, &["sr.dcm", "seg.dcm", "sr.dcm"]).unwrap(), "seg.dcm sr.dcm");
         assert_eq!(of(Kind::Cstore, &["text.dcm", "seg.dcm"]).unwrap(), "seg.dcm text.dcm");
+        assert_eq!(of(Kind::Stow, &["report.dcm", "sr.dcm"]).unwrap(), "sr.dcm report.dcm");
         assert_eq!(of(Kind::Webhook, &["cloudevent"]).unwrap(), "cloudevent");
         assert_eq!(of(Kind::Mllp, &["report.hl7"]).unwrap(), "report.hl7");
         assert_eq!(of(Kind::Fhir, &["report.fhir.json"]).unwrap(), "report.fhir.json");
         for (kind, bad) in [
             (Kind::Stow, &[][..]),
             (Kind::Stow, &["result.json"][..]),
-            (Kind::Stow, &["report.dcm"][..]),
+            (Kind::Stow, &["report.pdf"][..]),
             (Kind::Webhook, &["seg.dcm"][..]),
             (Kind::Cstore, &["report.hl7"][..]),
             (Kind::Mllp, &["report.fhir.json"][..]),

@@ -1,10 +1,10 @@
 //! A result as DICOM objects: pixels and identity joined, one scan at a time.
 
-use domain::Result;
-use domain::artefact::{CAPTURE, SEGMENTATION, STRUCTURED_REPORT, TEXT_REPORT};
+use domain::artefact::{CAPTURE, DOCUMENT, SEGMENTATION, STRUCTURED_REPORT, TEXT_REPORT};
+use domain::{Identity, Result};
 use imaging::{ResultDocument, StoredGrid};
-use report::Unmade;
 use report::dicom::{DicomResult, MASKS, pictures};
+use report::{Drawn, KeyPicture, Language, Readers, Report, Subject, Unmade};
 
 use crate::handed::{Handed, Of};
 
@@ -14,6 +14,8 @@ struct Material {
     grid: StoredGrid,
     mask: Vec<u8>,
     picture: Option<Vec<u8>>,
+    /// What is printed, where that is wanted.
+    printed: Option<Report>,
 }
 
 /// One object, and the name of its format.
@@ -55,9 +57,29 @@ async fn gathered(
     let wanted = |name: &str| formats.iter().any(|format| format == name);
     let grid = handed.grid(of).await?;
     let mask = if wanted(SEGMENTATION.name) { mask(handed, of).await? } else { Vec::new() };
-    let picture = if wanted(CAPTURE.name) { picture(handed, of, &document).await? } else { None };
-    let result = DicomResult::new(handed.patient(of).await?, &grid, document)?;
-    Ok(Material { result, grid, mask, picture })
+    let printed = wanted(DOCUMENT.name);
+    let is_shown = printed || wanted(CAPTURE.name);
+    let picture = if is_shown { picture(handed, of, &document).await? } else { None };
+    let patient = handed.patient(of).await?;
+    let printed = printed.then(|| printed_report(&patient, &document, picture.as_deref()));
+    let result = DicomResult::new(patient, &grid, document)?;
+    Ok(Material { result, grid, mask, picture, printed })
+}
+
+/// What is printed: made when the result was, so that the same result is the same document. What readers say of it is in the report that
+/// medseg itself shows: here it would be what they had said by some attempt.
+fn printed_report(patient: &Identity, document: &ResultDocument, picture: Option<&[u8]>) -> Report {
+    let drawn = if document.findings.is_empty() { Drawn::Letters } else { Drawn::Outlines };
+    let slice = document.image.as_ref().map(|image| image.shown_slice);
+    let pictures = picture.map(|png| KeyPicture { png: png.to_vec(), slice, drawn });
+    Report {
+        language: Language::English,
+        subject: Subject::Known(Box::new(patient.clone()), None),
+        pictures: pictures.into_iter().collect(),
+        readers: Readers::LeftOut,
+        made_ms: document.timing.finished_ms,
+        result: document.clone(),
+    }
 }
 
 /// The mask of the whole volume or, of a slice that came alone, of that; empty where nothing was analysed.
@@ -92,7 +114,10 @@ fn written(material: &Material, formats: &[String]) -> Result<Objects> {
 }
 
 fn object(material: &Material, format: &str) -> Result<Vec<u8>, Unmade> {
-    let Material { result, grid, mask, picture } = material;
+    let Material { result, grid, mask, picture, printed } = material;
+    if let Some(printed) = printed.as_ref().filter(|_| format == DOCUMENT.name) {
+        return result.document(printed.to_pdf()?, printed.language);
+    }
     match (format, picture) {
         (name, _) if name == SEGMENTATION.name => result.segmentation(mask, grid),
         (name, _) if name == STRUCTURED_REPORT.name => result.structured_report(),

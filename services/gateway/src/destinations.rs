@@ -31,7 +31,7 @@ enum DestinationKind {
     Fhir,
 }
 
-/// What is pushed of a result. A webhook takes one of the first two; `stow` and `cstore` any of the four DICOM objects, `*.dcm`; `mllp`
+/// What is pushed of a result. A webhook takes one of the first two; `stow` and `cstore` any of the five DICOM objects, `*.dcm`; `mllp`
 /// takes `report.hl7`, and `fhir` takes `report.fhir.json`, as a transaction.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes the API")]
@@ -48,6 +48,8 @@ enum DestinationFormat {
     TextReport,
     #[schema(rename = "capture.dcm")]
     Capture,
+    #[schema(rename = "report.dcm")]
+    Document,
     #[schema(rename = "report.hl7")]
     Hl7,
     #[schema(rename = "report.fhir.json")]

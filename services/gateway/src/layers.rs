@@ -100,6 +100,8 @@ fn cross_origin(origins: &[HeaderValue]) -> Option<CorsLayer> {
             Method::DELETE,
         ])
         .allow_headers([
+            // Browsers ask for it where its media types stand in quotes, as DICOMweb writes them.
+            header::ACCEPT,
             header::AUTHORIZATION,
             header::CONTENT_TYPE,
             header::IF_NONE_MATCH,

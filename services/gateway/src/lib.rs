@@ -9,6 +9,7 @@ mod artefacts;
 mod audit;
 mod batches;
 mod caller;
+mod capability;
 mod clients;
 mod confirmed;
 mod consent;
@@ -117,6 +118,8 @@ use places::Places;
 use sections::Sections;
 use shelf::Shelf;
 use thumbnails::Thumbnails;
+
+pub use problems::{Explanation, known as kinds_of_problems};
 
 /// The largest JSON or form body.
 const CONTROL_BODY_BYTES: usize = 1024 * 1024;
@@ -336,6 +339,7 @@ fn api() -> OpenApiRouter<Gateway> {
         .routes(routes!(token::revoke))
         .routes(routes!(token::keys))
         .routes(routes!(token::result_keys))
+        .routes(routes!(capability::show))
         .merge(sign_in::routes())
         .merge(users::routes())
         .merge(provider::routes())

@@ -17,11 +17,11 @@ pub fn routes() -> Router {
 
 /// What one kind of problem means.
 #[derive(Clone, Copy, Serialize)]
-struct Explanation {
-    name: &'static str,
-    title: &'static str,
-    status: u16,
-    advice: &'static str,
+pub struct Explanation {
+    pub name: &'static str,
+    pub title: &'static str,
+    pub status: u16,
+    pub advice: &'static str,
 }
 
 async fn list() -> axum::Json<Vec<Explanation>> {
@@ -46,7 +46,7 @@ async fn show(Path(name): Path<String>, headers: HeaderMap) -> Result<Response, 
 }
 
 /// The gateway's own problems, then the input requirements.
-fn known() -> impl Iterator<Item = Explanation> {
+pub fn known() -> impl Iterator<Item = Explanation> {
     let ours = KINDS.iter().map(|kind| Explanation {
         name: kind.name,
         title: kind.title,

@@ -8,6 +8,8 @@ use crate::world::World;
 
 /// Basic Text SR.
 const TEXT: &str = "1.2.840.10008.5.1.4.1.1.88.11";
+/// Encapsulated PDF.
+const DOCUMENT: &[u8] = b"1.2.840.10008.5.1.4.1.1.104.1";
 const IMPLICIT: &str = "1.2.840.10008.1.2";
 const EXPLICIT: &str = "1.2.840.10008.1.2.1";
 
@@ -91,6 +93,26 @@ pub async fn what_is_half_stored_is_sent_again_with_the_same_uids(
         own.map(|one| (&one.uid, &one.data_set)).collect::<Vec<_>>()
     };
     ensure!(of(1).len() == 2 && of(1) == of(2), "the same result is the same objects");
+    Ok(())
+}
+
+pub async fn the_report_is_stored_as_one_document_of_its_patient_however_often_it_is_sent(
+    world: World,
+) -> anyhow::Result<()> {
+    let archive = Archive::start(&[Does::Answers(&[0xa700])]).await?;
+    world.create(to(&archive.url, &["report.dcm"])).await?;
+    world.completed().await?;
+    let waiting = world.one(|entry| entry.words.contains("A700")).await?;
+    ensure!(waiting.words == "1 of 1 objects are not stored: report.dcm A700", "{waiting:?}");
+    world.pass(1);
+    world.ended(DeliveryState::Delivered).await?;
+    let stored = archive.stored();
+    ensure!(stored.len() == 2, "{} documents came", stored.len());
+    let has = |words: &[u8]| stored[0].data_set.windows(words.len()).any(|part| part == words);
+    ensure!(has(DOCUMENT) && has(b"%PDF-1") && has(b"Canary^Yellow"), "no report of its patient");
+    let same = stored[0].uid == stored[1].uid && stored[0].data_set == stored[1].data_set;
+    ensure!(same, "the same result is the same document");
+    ensure!(destination(&world).await?.takes == "takes report.dcm", "what it takes is not shown");
     Ok(())
 }
 

@@ -67,6 +67,7 @@ on_every_database! {
     cstore::objects_are_stored_in_one_association_and_what_is_taken_is_shown;
     cstore::what_an_archive_does_not_take_is_named_and_is_no_delivery;
     cstore::what_is_half_stored_is_sent_again_with_the_same_uids;
+    cstore::the_report_is_stored_as_one_document_of_its_patient_however_often_it_is_sent;
     cstore::an_archive_that_is_away_dies_or_rejects_is_tried_again;
     mllp::a_message_is_sent_under_one_control_id_until_it_is_taken;
     mllp::what_is_rejected_has_failed_at_once_and_what_is_an_error_after_a_few_times;

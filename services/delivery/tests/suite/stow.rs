@@ -25,7 +25,7 @@ pub async fn objects_are_stored_and_what_cannot_be_made_is_said(
     world: World,
 ) -> anyhow::Result<()> {
     let receiver = Receiver::start(&[]).await?;
-    world.create(archive(&receiver, &["seg.dcm", "sr.dcm"])).await?;
+    world.create(archive(&receiver, &["seg.dcm", "sr.dcm", "report.dcm"])).await?;
     let (scan, _) = world.completed().await?;
     let received = receiver.until(1).await?;
     let message = &received[0];
@@ -34,6 +34,7 @@ pub async fn objects_are_stored_and_what_cannot_be_made_is_said(
     ensure!(media_type.starts_with("multipart/related; type=\"application/dicom\"; boundary="));
     let has = |words: &[u8]| message.body.windows(words.len()).any(|part| part == words);
     ensure!(has(b"DICM") && has(b"Canary^Yellow") && has(b"1.2.3.4"), "an object of its patient");
+    ensure!(has(b"%PDF-1"), "the report is not among them");
     // Nothing was found: there is no segmentation, and the report says so.
     let entry = world.ended(DeliveryState::Delivered).await?;
     ensure!(entry.words.contains("nothing was found"), "{entry:?}");

@@ -205,9 +205,10 @@ impl World {
     /// An accepted scan of a patient, with its job.
     async fn accepted(&self, tenant: TenantId) -> anyhow::Result<(Scan, Job)> {
         let drawn = Drawn { shape: SHAPE, spacing: [8.0, 3.5, 3.5], ..Drawn::slice(2) };
-        let volume = Phantom::new(&drawn)?.volume.to_bytes();
+        let volume = Phantom::new(&drawn)?.volume;
+        let preview = imaging::lettered_png(&volume, SHAPE.slices / 2)?;
         let original = format!("a file of {tenant}").into_bytes();
-        let parts = futures::stream::iter(upload(volume, original));
+        let parts = futures::stream::iter(upload(volume.to_bytes(), original, preview));
         let token = self.issuer.token(tenant, &[Role::Clinician]);
         let request = vouched(authorised(parts, &token), &self.issuer.service_token());
         let scan = self.scans.clone().accept(request).await?.into_inner();
@@ -284,7 +285,7 @@ async fn run(service: Service, stop: &CancellationToken) -> anyhow::Result<()> {
 }
 
 /// As ingest sends it on: a head that came as DICOM.
-fn upload(volume: Vec<u8>, original: Vec<u8>) -> Vec<AcceptPart> {
+fn upload(volume: Vec<u8>, original: Vec<u8>, preview: Vec<u8>) -> Vec<AcceptPart> {
     let some = |text: &str| Some(text.to_owned());
     let identity = Identity {
         patient_name: some("Canary^Yellow"),
@@ -306,7 +307,6 @@ fn upload(volume: Vec<u8>, original: Vec<u8>) -> Vec<AcceptPart> {
         patient: "4711".into(),
         ..AcceptHeader::default()
     };
-    let preview = b"a preview".to_vec();
     let mut parts = vec![Part::Header(header)];
     parts.extend(volume.chunks(100_000).map(|piece| Part::Volume(piece.to_vec().into())));
     parts.push(Part::Original(original.into()));

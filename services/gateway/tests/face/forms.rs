@@ -40,6 +40,22 @@ async fn each_form_is_there_of_scans_from_everywhere_and_no_cache_keeps_it() {
 }
 
 #[tokio::test]
+async fn what_is_spoken_of_fhir_is_told_to_whoever_asks() {
+    let gateway = Gateway::start().await;
+    let url = format!("{}/fhir/metadata", gateway.url);
+    let answer = gateway.client.get(url).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.headers()["content-type"], "application/fhir+json");
+    let statement: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+    assert_eq!(statement["resourceType"], "CapabilityStatement");
+    assert_eq!(statement["software"]["version"], env!("CARGO_PKG_VERSION"));
+    let about = statement["rest"][0]["documentation"].as_str().unwrap();
+    for call in ["`GET /v1/scans/{id}/report.fhir.json`", "`GET /v1/audit`"] {
+        assert!(about.contains(call), "{about}");
+    }
+}
+
+#[tokio::test]
 async fn outlines_are_for_whoever_may_see_the_mask_and_the_rest_for_who_may_know_the_patient() {
     let mut gateway = Gateway::start().await;
     let scan = answered(&gateway, Answer::Found, true).await;

@@ -85,8 +85,13 @@ async fn pages_from_elsewhere_call_only_if_they_are_named() {
         let preflight = gateway.client.request(Method::OPTIONS, &url).header("origin", origin);
         let preflight = preflight
             .header("access-control-request-method", "POST")
-            .header("access-control-request-headers", "authorization,idempotency-key");
+            .header("access-control-request-headers", "accept,authorization,idempotency-key");
         let preflight = preflight.send().await.unwrap();
+        let headers = header(&preflight, "access-control-allow-headers").unwrap_or_default();
+        for name in ["accept", "authorization", "idempotency-key"] {
+            let taken = headers.split(',').any(|taken| taken.trim() == name);
+            assert!(taken || !allowed, "{name}: {headers}");
+        }
         let call = gateway.get("/v1/scans").header("origin", origin).send().await.unwrap();
         for answer in [preflight, call] {
             let named = header(&answer, "access-control-allow-origin");

@@ -1,6 +1,7 @@
-//! The conformance statement in the manual: written from the tables by which the programs work, and from objects that they have
-//! written, so that it says what this build does.
+//! The conformance statement in the manual, and the tables of its integration guide: written from the tables by which the programs work,
+//! and from objects that they have written, so that they say what this build does.
 
+mod guide;
 mod ihe;
 mod objects;
 mod tables;
@@ -68,6 +69,22 @@ fn the_conformance_statement_is_what_the_programs_do() {
         objects::attributes(&objects),
     ];
     keeps("../../docs/manual/conformance.md", &parts.join("\n"));
+}
+
+#[test]
+fn the_integration_guide_has_the_tables_of_this_build() {
+    let file = "../../docs/manual/integrators.md";
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
+    let document = tables::openapi();
+    let parts = [
+        ("of a scan", guide::of_a_scan(&document)),
+        ("events", guide::events()),
+        ("destinations", guide::destinations()),
+        ("problems", guide::problems()),
+        ("limits", guide::limits()),
+        ("calls", guide::calls(&document)),
+    ];
+    keeps(file, &guide::filled(&page, &parts));
 }
 
 /// Compares a file of the repository with what it should say; `UPDATE_OPENAPI=1` writes it anew.

@@ -3,8 +3,8 @@ import { got, sent } from './json'
 /** What may be pushed to each kind of destination. */
 export const FORMATS = {
   webhook: ['cloudevent', 'result.json'],
-  stow: ['seg.dcm', 'sr.dcm', 'text.dcm', 'capture.dcm'],
-  cstore: ['seg.dcm', 'sr.dcm', 'text.dcm', 'capture.dcm'],
+  stow: ['seg.dcm', 'sr.dcm', 'text.dcm', 'capture.dcm', 'report.dcm'],
+  cstore: ['seg.dcm', 'sr.dcm', 'text.dcm', 'capture.dcm', 'report.dcm'],
   mllp: ['report.hl7'],
   fhir: ['report.fhir.json'],
 } as const

@@ -131,10 +131,15 @@ pub fn storage_scu(objects: &[Object]) -> String {
     told + &syntaxes(&report::dicom::TRANSFER_SYNTAXES)
 }
 
+/// The description of the REST face.
+pub fn openapi() -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../gateway/openapi.json");
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
 /// What is answered over DICOMweb, as the description of the REST face says it.
 pub fn dicomweb() -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../gateway/openapi.json");
-    let document: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+    let document = openapi();
     let mut told = String::from(
         "## DICOMweb\n\nWhat [/openapi.json](/openapi.json) says of it.\n\n| call | does | answers |\n|---|---|---|\n",
     );
@@ -144,11 +149,8 @@ pub fn dicomweb() -> String {
             continue;
         }
         for (method, operation) in object(item) {
-            let answers = &operation["responses"]["200"]["content"];
-            let types: Vec<_> = answers.as_object().into_iter().flat_map(Map::keys).collect();
-            let types: Vec<_> = types.into_iter().map(|name| format!("`{name}`")).collect();
             let (method, does) = (method.to_uppercase(), words(&operation["summary"]));
-            writeln!(told, "| `{method} {path}` | {does} | {} |", types.join(", ")).unwrap();
+            writeln!(told, "| `{method} {path}` | {does} | {} |", types(operation)).unwrap();
             called += 1;
         }
     }
@@ -162,11 +164,18 @@ pub fn dicomweb() -> String {
     told
 }
 
-fn object(value: &Value) -> &Map<String, Value> {
+pub fn object(value: &Value) -> &Map<String, Value> {
     value.as_object().unwrap()
 }
 
-fn words(value: &Value) -> &str {
+/// The media types that an operation answers with.
+pub fn types(operation: &Value) -> String {
+    let answers = operation["responses"]["200"]["content"].as_object();
+    let names = answers.into_iter().flat_map(Map::keys).map(|name| format!("`{name}`"));
+    names.collect::<Vec<_>>().join(", ")
+}
+
+pub fn words(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
