@@ -44,7 +44,7 @@ use state::{Progress, State};
 pub use card::data_version;
 pub use cross_validation::{FIGURES_FILE, REPORT_FILE, cross_validate};
 pub use finish::{
-    Again, CARD_FILE, REFERENCE_FILE, RELIABILITY_FILE, WORST_FOLDER, embed_again, finish_again,
+    Again, CARD_FILE, REFERENCE_FILE, RELIABILITY_FILE, WORST_FOLDER, finish_again, refer_again,
 };
 pub use losses::LOSSES_FILE;
 pub use schedule::Length;
