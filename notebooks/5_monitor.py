@@ -99,7 +99,8 @@ for by in ("week", "kind", "size"):
 report = medseg.call("POST", "drift/reports", json={}).json()
 print(report["verdict"], "over", report["scans"], "scans;", report["answers"])
 for feature in report["features"]:
-    print(f"  {feature['name']:12} {feature['verdict']:14} PSI {feature['psi']}  p {feature['ks_p_value']}  median {feature['median']} ({feature['reference_median']})")
+    judged_by = f"beyond training {feature['beyond']:.0%}" if feature["beyond"] is not None else f"PSI {feature['psi']}  p {feature['ks_p_value']}"
+    print(f"  {feature['name']:13} {feature['verdict']:14} {judged_by}  median {feature['median']} ({feature['reference_median']})")
 assert report["scans"] >= judged
 assert report["verdict"] in ("no_reference", "too_few_scans", "stable", "watch", "drift")
 
@@ -140,8 +141,10 @@ if pandas is not None:
     frame = pandas.read_parquet(io.BytesIO(medseg.call("GET", "drift/rows.parquet").content))
     frame = frame[frame["scan_id"].isin(list(truths))]
     assert len(frame) >= judged, len(frame)
-    print(frame.groupby("answer")[["mean", "sharpness", "background"]].median())
-    columns = ["mean", "std", "sharpness", "background"]
+    print(frame.groupby("answer")[["mean", "sharpness", "background", "noise"]].median())
+    # How they were taken: what a site sets for all of its scans, as far as their files say it.
+    print(frame.groupby(["rows", "columns", "orientation", "sequence"], dropna=False).size())
+    columns = ["mean", "std", "sharpness", "background", "noise"]
     earlier, later = frame.iloc[: len(frame) // 2], frame.iloc[len(frame) // 2 :]
     definition = DataDefinition(numerical_columns=columns)
     halves = [Dataset.from_pandas(half[columns], data_definition=definition) for half in (later, earlier)]

@@ -54,6 +54,8 @@ def scan(drawn, shift, embedded):
         "p99": min(1.0, drawn.gauss(0.95, 0.08)),
         "sharpness": round(drawn.gauss(0.35 - 0.02 * shift, 0.05), 2),
         "background": drawn.betavariate(20, 20),
+        "noise": drawn.gammavariate(9, 0.003),
+        "echo_ms": drawn.choice([87.0, 120.0, 120.0, 140.0 + shift]),
         "slices": float(drawn.choice([1, 20, 24, 24, 30 + shift])),
         "constant": 0.5,
     }
@@ -76,7 +78,7 @@ def put(database, tenant, first_ms, kinds, drawn, shift, embedded=False):
     for place, kind in enumerate(kinds):
         seen = scan(drawn, shift, embedded)
         answer = seen.pop("answer")
-        seen["image_kind"] = kind
+        seen |= {"image_kind": kind, "orientation": drawn.choice(["axial", "axial", "oblique"]), "sequence": drawn.choice(["SE/IR 2D", "IR 3D"])}
         event, of = str(uuid.UUID(int=drawn.getrandbits(128))), str(uuid.UUID(int=drawn.getrandbits(128)))
         rows.append((tenant, event, of, answer, first_ms + place, 120, json.dumps(seen), "medseg-mr", "1", kind, seen["mask_fraction"]))
     with database:
@@ -100,7 +102,7 @@ def frame(url, token):
     """The rows, with all digits of each number, and with texts as texts."""
     return pandas.read_csv(
         io.BytesIO(call(f"{url}/v1/drift/rows.csv", token)), float_precision="round_trip",
-        dtype={name: str for name in ("scan_id", "window_id", "answer", "model_version", "image_kind", "scanner")},
+        dtype={name: str for name in ("scan_id", "window_id", "answer", "model_version", "image_kind", "scanner", "site", "orientation", "sequence")},
     )
 
 
@@ -166,9 +168,9 @@ def compare(url, token, rows, a, b):
     must(len(reference) == a["scans"] and len(current) == b["scans"], "rows and windows have different scans")
     ours, our_s = medseg(url, token, a["id"], b["id"])
     numbers = sorted({column for column, method in ours if method == "ks"})
-    must({"mean", "sharpness", "mask_fraction", "confidence"} <= set(numbers), f"features: {numbers}")
+    must({"mean", "sharpness", "noise", "echo_ms", "mask_fraction", "confidence"} <= set(numbers), f"features: {numbers}")
     # Of one value there is nothing to test.
-    categories = [name for name in ("answer", "image_kind") if len(set(reference[name]) | set(current[name])) > 1]
+    categories = [name for name in ("answer", "image_kind", "orientation", "sequence") if len(set(reference[name]) | set(current[name])) > 1]
     theirs, their_s = evidently(reference, current, numbers, categories)
     off = 0.0
     for key, value in theirs.items():

@@ -64,7 +64,7 @@ const FILES: [&str; 17] = [
 const JSON: &str = "#[derive(::serde::Deserialize, ::serde::Serialize)] #[serde(default)]";
 
 /// What is optional in an observation, and left out of its JSON where there is none.
-const OPTIONAL: [&str; 8] = [
+const OPTIONAL: [&str; 10] = [
     "mask_fraction",
     "confidence",
     "model",
@@ -73,6 +73,8 @@ const OPTIONAL: [&str; 8] = [
     "scanner",
     "expected_dice",
     "embedding",
+    "orientation",
+    "sequence",
 ];
 
 /// The same of a scan that is done.

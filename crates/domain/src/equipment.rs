@@ -27,7 +27,8 @@ impl Equipment {
         let said = |text: Option<&str>| text.and_then(plain);
         let named = [said(manufacturer), said(model)].into_iter().flatten().collect::<Vec<_>>();
         // A field strength alone is no scanner.
-        let strength = tesla.and_then(strength).filter(|_| !named.is_empty());
+        let strength = tesla.and_then(self::tesla).filter(|_| !named.is_empty());
+        let strength = strength.map(|tenths| format!("{tenths} T"));
         let scanner = named.into_iter().chain(strength).collect::<Vec<_>>().join(" ");
         Equipment { site: said(institution).or_else(|| said(station)), scanner: plain(&scanner) }
     }
@@ -39,14 +40,15 @@ impl Equipment {
     }
 }
 
-/// In tesla, to a tenth: files say 1.494 and 1.5 of one magnet. Some say it in gauss.
-fn strength(tesla: f64) -> Option<String> {
+/// The strength of a magnet in tesla, to a tenth: files say 1.494 and 1.5 of one magnet. Some say it in gauss. None of what no magnet
+/// around a head has.
+pub fn tesla(said: f64) -> Option<f64> {
     const GAUSS_PER_TESLA: f64 = 10_000.0;
     /// No magnet around a head is stronger.
     const TESLA_MAX: f64 = 30.0;
-    let tesla = if tesla > TESLA_MAX { tesla / GAUSS_PER_TESLA } else { tesla };
+    let tesla = if said > TESLA_MAX { said / GAUSS_PER_TESLA } else { said };
     let tenths = (tesla * 10.0).round() / 10.0;
-    (tenths > 0.0 && tenths <= TESLA_MAX).then(|| format!("{tenths} T"))
+    (tenths > 0.0 && tenths <= TESLA_MAX).then_some(tenths)
 }
 
 /// On one line, without padding and not too long; None when nothing is left.

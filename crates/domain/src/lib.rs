@@ -24,7 +24,7 @@ mod wire;
 pub use answer::{Answer, Unanswered};
 pub use artefact::Artefact;
 pub use clock::{Clock, ManualClock, Random};
-pub use equipment::Equipment;
+pub use equipment::{Equipment, tesla};
 pub use error::{Error, ErrorKind, Result};
 pub use hex::hex;
 pub use id::{

@@ -4,6 +4,7 @@
 
 #![deny(missing_docs)]
 
+mod acquisition;
 mod components;
 mod decode;
 mod dice_predictor;
@@ -38,6 +39,7 @@ mod volume;
 mod window;
 mod witness;
 
+pub use acquisition::{Protocol, acquisition, orientation};
 pub use components::{Run, components};
 pub use decode::{
     Archive, Decoded, DeidentificationReport, Deidentified, Group, Grouping, Limits, Naming,

@@ -216,6 +216,7 @@ impl Volume {
             geometry: Some(turn.geometry(geometry, self.shape)),
             stored: Orientation::default(),
             remarks: self.remarks.clone(),
+            protocol: self.protocol.clone(),
             ..*self
         })
     }

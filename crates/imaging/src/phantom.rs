@@ -13,7 +13,7 @@ use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
-use crate::{Format, Geometry, ImageKind, Known, Modality, Orientation, Shape, Volume};
+use crate::{Format, Geometry, ImageKind, Known, Modality, Orientation, Protocol, Shape, Volume};
 use anatomy::Head;
 use lesion::Lesion;
 
@@ -132,6 +132,7 @@ impl Phantom {
             window: [0.0, brightest],
             remarks: Vec::new(),
             stored: Orientation::default(),
+            protocol: Protocol::default(),
         };
         Ok(Phantom { volume, truth, lesion: lesion.map(|lesion| lesion.truth()) })
     }

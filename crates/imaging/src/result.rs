@@ -144,7 +144,7 @@ pub struct Lesser {
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Quality {
-    /// Brightness and sharpness of the image: what drift is measured by.
+    /// Brightness, sharpness and noise of the image: what drift is measured by.
     pub features: Features,
     /// In words, for people.
     pub remarks: Vec<String>,

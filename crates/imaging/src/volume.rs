@@ -2,7 +2,7 @@ use domain::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr, VariantArray};
 
-use crate::{ImageKind, Orientation};
+use crate::{ImageKind, Orientation, Protocol};
 
 /// Voxels in slice, row, column order.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -226,6 +226,8 @@ pub struct Volume {
     pub remarks: Vec<String>,
     /// How it runs through the grid that its file stores.
     pub stored: Orientation,
+    /// How it was taken, as far as its file says.
+    pub protocol: Protocol,
 }
 
 /// What stands before the voxels in the stored form.
@@ -242,6 +244,8 @@ pub(crate) struct Header {
     remarks: Vec<String>,
     #[serde(default)]
     pub(crate) stored: Orientation,
+    #[serde(default, skip_serializing_if = "Protocol::is_empty")]
+    protocol: Protocol,
 }
 
 const MAGIC: &[u8; 8] = b"MSVOL\x00\x00\x01";
@@ -287,8 +291,9 @@ impl Volume {
     /// voxels as little-endian f32. Equal volumes have equal bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
         let Volume { shape, geometry, modality, kind, format, window, stored, .. } = *self;
-        let remarks = self.remarks.clone();
-        let header = Header { shape, geometry, modality, kind, format, window, remarks, stored };
+        let (remarks, protocol) = (self.remarks.clone(), self.protocol.clone());
+        let header =
+            Header { shape, geometry, modality, kind, format, window, remarks, stored, protocol };
         let header = serde_json::to_vec(&header).expect("a header is plain data");
         let mut bytes = Vec::with_capacity(12 + header.len() + 4 * self.voxels.len());
         bytes.extend_from_slice(MAGIC);
@@ -301,14 +306,26 @@ impl Volume {
     /// Reads the stored form. Anything but exactly what [`to_bytes`](Volume::to_bytes) wrote is `Invalid`.
     pub fn from_bytes(bytes: &[u8]) -> Result<Volume> {
         let (header, begins) = beginning(bytes)?.ok_or_else(no_volume)?;
-        let Header { shape, geometry, modality, kind, format, window, remarks, stored } = header;
+        let Header { shape, geometry, modality, kind, format, window, remarks, stored, protocol } =
+            header;
         let voxels = &bytes[begins..];
         if voxel_bytes(shape) != Some(voxels.len()) {
             return Err(no_volume());
         }
         let (voxels, _) = voxels.as_chunks::<4>();
         let voxels = voxels.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-        Ok(Volume { shape, voxels, geometry, modality, kind, format, window, remarks, stored })
+        Ok(Volume {
+            shape,
+            voxels,
+            geometry,
+            modality,
+            kind,
+            format,
+            window,
+            remarks,
+            stored,
+            protocol,
+        })
     }
 
     /// The kind of image that the stored form says, without reading a voxel: what was known before a model looked.
@@ -392,6 +409,7 @@ mod tests {
             window: [0., 5.],
             remarks: vec!["1 file was left out: notes.txt".into()],
             stored: Orientation { axes: [2, 0, 1], flipped: [false, true, false] },
+            protocol: Protocol { echo_ms: Some(87.5), ..Protocol::default() },
         }
     }
 

@@ -46,7 +46,7 @@ use state::{Progress, State};
 pub use again::Again;
 pub use card::{CARD_FILE, RELIABILITY_FILE, data_version};
 pub use cross_validation::{FIGURES_FILE, REPORT_FILE, cross_validate};
-pub use finish::{WORST_FOLDER, embed_again, finish_again};
+pub use finish::{WORST_FOLDER, finish_again, refer_again};
 pub use losses::LOSSES_FILE;
 pub use reference::REFERENCE_FILE;
 pub use schedule::Length;

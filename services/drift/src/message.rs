@@ -59,6 +59,8 @@ pub fn feature(feature: Feature) -> drift::Feature {
         jensen_shannon: feature.jensen_shannon,
         mmd2: feature.mmd2,
         mmd_p_value: feature.mmd_p_value,
+        beyond: feature.beyond,
+        beyond_p_value: feature.beyond_p_value,
     }
 }
 
@@ -104,6 +106,8 @@ mod tests {
             jensen_shannon: Some(33.0),
             mmd2: Some(34.0),
             mmd_p_value: Some(35.0),
+            beyond: Some(36.0),
+            beyond_p_value: Some(37.0),
             histogram: Some(histogram),
         };
         Report {
@@ -157,6 +161,8 @@ mod tests {
             (feature.jensen_shannon.unwrap(), "/features/0/jensen_shannon"),
             (feature.mmd2.unwrap(), "/features/0/mmd2"),
             (feature.mmd_p_value.unwrap(), "/features/0/mmd_p_value"),
+            (feature.beyond.unwrap(), "/features/0/beyond"),
+            (feature.beyond_p_value.unwrap(), "/features/0/beyond_p_value"),
             (histogram.edges[1], "/features/0/histogram/edges/1"),
             (histogram.reference[0], "/features/0/histogram/reference/0"),
             (histogram.window[0], "/features/0/histogram/window/0"),

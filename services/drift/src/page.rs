@@ -6,7 +6,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::plot;
 use crate::report::{Feature, ModelCount, Report, Times, Verdict};
-use crate::written::number;
+use crate::written::{number, percent};
 
 const STYLE: &str = "
 body{font:16px/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 1rem;color:#1c2024;background:#fff}
@@ -112,7 +112,7 @@ fn overview(report: &Report) -> Markup {
             thead { tr {
                 th scope="col" { "Feature" }
                 th scope="col" { "Verdict" }
-                @for title in ["Scans", "PSI", "KS distance", "KS p", "Median (training)"] {
+                @for title in ["Scans", "PSI", "KS distance", "KS p", "Beyond training", "Median (training)"] {
                     th.n scope="col" { (title) }
                 }
             } }
@@ -136,6 +136,7 @@ fn line(feature: &Feature) -> Markup {
             td.n { (optional(feature.psi)) }
             td.n { (optional(feature.ks_statistic)) }
             td.n { (optional(feature.ks_p_value)) }
+            td.n { (feature.beyond.map(percent).unwrap_or_default()) }
             td.n { (optional(feature.median)) " (" (optional(feature.reference_median)) ")" }
         }
     }
@@ -160,7 +161,8 @@ fn method(report: &Report) -> Markup {
              the two-sample Kolmogorov-Smirnov test with its exact p-value (beyond 10,000 values the asymptotic one). Both are \
              those of Evidently 0.7. A feature is worth watching from a PSI of " (limits.psi_watch) " and has drifted from " (limits.psi_drift) ", in both cases only \
              when its p-value is below " (number(limits.p_max)) " (" (crate::report::P_MAX) " shared out among the features \
-             compared). With fewer than " (limits.scans_min) " scans nothing is concluded."
+             compared). How scans were taken (rows, echo time) is judged by the share of scans beyond all that was trained on, from 10 % and 25 % on, \
+             and by how improbable so many are. With fewer than " (limits.scans_min) " scans nothing is concluded."
         }
     }
 }

@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 pub struct Reference {
     pub features: BTreeMap<String, Distribution>,
+    /// How the scans were taken: what a protocol sets, and no patient. Empty of a model from before there was any.
+    #[serde(default)]
+    pub acquisition: BTreeMap<String, Distribution>,
     /// None of a model from before there were any.
     #[serde(default)]
     pub embedding: Option<Embeddings>,
@@ -59,12 +62,17 @@ impl Reference {
     pub fn parse(text: &str) -> Result<Reference> {
         let reference: Reference = serde_json::from_str(text)
             .map_err(|error| ErrorKind::Invalid.error("not a training reference").because(error))?;
-        for (name, distribution) in &reference.features {
+        for (name, distribution) in reference.features.iter().chain(&reference.acquisition) {
             distribution.check().map_err(|why| {
                 ErrorKind::Invalid.error(format!("the reference of `{name}` {why}"))
             })?;
         }
         Ok(reference)
+    }
+
+    /// What it tells of that feature.
+    pub fn distribution(&self, feature: &str) -> Option<&Distribution> {
+        self.features.get(feature).or_else(|| self.acquisition.get(feature))
     }
 }
 
@@ -124,6 +132,18 @@ mod tests {
     }
 
     #[test]
+    fn a_reference_says_how_scans_were_taken_or_nothing_of_it() {
+        let parse = |rows: &str| {
+            Reference::parse(&format!(r#"{{"features": {{}}, "acquisition": {{"rows": {rows}}}}}"#))
+        };
+        let told = parse(r#"{"edges": [256, 257], "counts": [3], "sample": [256]}"#).unwrap();
+        assert_eq!(told.distribution("rows").unwrap().sample, [256.0]);
+        assert_eq!(told.distribution("columns"), None);
+        let why = parse(r#"{"edges": [256, 257], "counts": [3], "sample": []}"#).unwrap_err();
+        assert_eq!(why.to_string(), "the reference of `rows` has no sample");
+    }
+
+    #[test]
     fn a_missing_file_is_named() {
         let error = Reference::read(Path::new("/nowhere/reference.json")).unwrap_err();
         assert!(error.to_string().contains("/nowhere/reference.json"));
@@ -144,7 +164,7 @@ mod tests {
             sample: vec![0.25, 1.0],
         };
         let features = BTreeMap::from([("mean".to_owned(), distribution)]);
-        assert_eq!(Reference::read(&path).unwrap(), Reference { features, embedding: None });
+        assert_eq!(Reference::read(&path).unwrap(), Reference { features, ..Reference::default() });
         std::fs::write(
             &path,
             r#"{"features": {"std": {"edges": [1, 0], "counts": [1], "sample": [1]}}}"#,

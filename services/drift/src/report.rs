@@ -10,7 +10,7 @@ use strum::VariantArray;
 use crate::embedding::{self, EMBEDDING};
 use crate::event;
 use crate::reference::{Distribution, Reference};
-use crate::statistics::{difference, quantile};
+use crate::statistics::{beyond, difference, quantile};
 
 /// Scans below which numbers are shown and nothing is concluded.
 pub const SCANS_MIN: usize = 30;
@@ -24,6 +24,10 @@ pub const PSI_DRIFT: f64 = 0.25;
 const MMD2_WATCH: f64 = 0.02;
 const MMD2_DRIFT: f64 = 0.05;
 
+/// The same marks of the share of scans that were taken otherwise than any of the training.
+const BEYOND_WATCH: f64 = 0.1;
+const BEYOND_DRIFT: f64 = 0.25;
+
 /// How improbable the difference must be for a whole report of alike samples; shared out among its features (Bonferroni).
 ///
 /// PSI of two alike samples over b bins is about (b - 1) (1/n + 1/m), so that a small window crosses its marks by chance alone.
@@ -36,13 +40,24 @@ pub type Values<'a> = BTreeMap<&'a str, Vec<f64>>;
 #[derive(Clone, Debug, Default)]
 pub struct Sample<'a> {
     pub values: Values<'a>,
+    /// Of the training, how scans were taken: a site takes all of its scans alike, so that they are never spread as those of many
+    /// sites are. What counts is what lies beyond all of these.
+    pub acquisition: Values<'a>,
     /// Empty: nobody says, or they cannot be compared.
     pub embeddings: Vec<&'a [f64]>,
 }
 
 impl<'a> From<Values<'a>> for Sample<'a> {
     fn from(values: Values<'a>) -> Sample<'a> {
-        Sample { values, embeddings: Vec::new() }
+        Sample { values, ..Sample::default() }
+    }
+}
+
+impl<'a> Sample<'a> {
+    /// What training saw, with the embeddings that can be compared.
+    pub fn of(reference: &'a Reference, embeddings: Vec<&'a [f64]>) -> Sample<'a> {
+        let (values, acquisition) = (samples(&reference.features), samples(&reference.acquisition));
+        Sample { values, acquisition, embeddings }
     }
 }
 
@@ -127,6 +142,10 @@ pub struct Feature {
     /// The squared maximum mean discrepancy, of embeddings alone, which have none of the numbers above.
     pub mmd2: Option<f64>,
     pub mmd_p_value: Option<f64>,
+    /// Of how scans were taken alone: the share of scans beyond all that was trained on.
+    pub beyond: Option<f64>,
+    /// How improbable so many are, however many of these features there are.
+    pub beyond_p_value: Option<f64>,
     pub histogram: Option<Histogram>,
 }
 
@@ -146,22 +165,25 @@ impl Feature {
             jensen_shannon: None,
             mmd2: None,
             mmd_p_value: None,
+            beyond: None,
+            beyond_p_value: None,
             histogram: None,
         }
     }
 
     /// How improbable its difference is; None where none was looked for.
     pub fn p_value(&self) -> Option<f64> {
-        self.ks_p_value.or(self.mmd_p_value)
+        self.beyond_p_value.or(self.ks_p_value).or(self.mmd_p_value)
     }
 
     /// What would be said of it by these thresholds; None where there is nothing to judge it by.
     pub fn judged(&self, thresholds: Thresholds) -> Option<Verdict> {
         let p_value = self.p_value()?;
-        match (self.psi, self.mmd2) {
-            (Some(psi), _) => Some(judge(psi, p_value, thresholds)),
-            (None, Some(squared)) => Some(judge_discrepancy(squared, p_value, thresholds)),
-            (None, None) => None,
+        match (self.beyond, self.psi, self.mmd2) {
+            (Some(share), ..) => Some(judge_beyond(share, p_value, thresholds)),
+            (None, Some(psi), _) => Some(judge(psi, p_value, thresholds)),
+            (None, None, Some(squared)) => Some(judge_discrepancy(squared, p_value, thresholds)),
+            (None, None, None) => None,
         }
     }
 }
@@ -190,10 +212,10 @@ pub struct Thresholds {
 pub fn report(id: String, created_ms: i64, window: &Window, reference: &Reference) -> Report {
     // Scans of all kinds and models are in it, so that there is no one place where they should lie.
     let seen = Sample::from(values(observations(&window.scans)));
-    let (mut features, thresholds) = features(&samples(reference).into(), &seen, P_MAX);
+    let (mut features, thresholds) = features(&Sample::of(reference, Vec::new()), &seen, P_MAX);
     for feature in &mut features {
         let values = seen.values.get(feature.name.as_str()).map_or(&[][..], Vec::as_slice);
-        let distribution = reference.features.get(&feature.name);
+        let distribution = reference.distribution(&feature.name);
         feature.histogram = distribution.map(|distribution| histogram(distribution, values));
     }
     let compute = observations(&window.scans).filter_map(|o| o.compute_ms).collect();
@@ -228,33 +250,42 @@ pub fn values<'a>(observations: impl Iterator<Item = &'a Observation>) -> Values
     values
 }
 
-/// What training saw of each feature.
-pub fn samples(reference: &Reference) -> Values<'_> {
-    let features = reference.features.iter();
+/// What training saw of each of these features.
+fn samples(features: &BTreeMap<String, Distribution>) -> Values<'_> {
+    let features = features.iter();
     features.map(|(name, distribution)| (name.as_str(), distribution.sample.clone())).collect()
 }
 
 /// How what was `seen` of each feature differs from the `reference`, in the order of their names. Of scans that are like it, no
-/// feature is said to differ, but with the probability `p_window`: shared out among those that are compared (Bonferroni).
+/// feature is said to differ, but with the probability `p_window`: shared out among those that are compared (Bonferroni), of which all
+/// that say how scans were taken are one, so that these cost the others little.
 pub fn features(reference: &Sample, seen: &Sample, p_window: f64) -> (Vec<Feature>, Thresholds) {
     let embedded = !seen.embeddings.is_empty();
-    let named = seen.values.keys().filter(|name| reference.values.contains_key(*name)).count();
-    let compared = named + usize::from(embedded && !reference.embeddings.is_empty());
+    let known = |of: &Values| seen.values.keys().filter(|name| of.contains_key(*name)).count();
+    let (named, acquired) = (known(&reference.values), known(&reference.acquisition));
+    let compared = named
+        + usize::from(acquired > 0)
+        + usize::from(embedded && !reference.embeddings.is_empty());
     let thresholds = Thresholds {
         scans_min: SCANS_MIN,
         psi_watch: PSI_WATCH,
         psi_drift: PSI_DRIFT,
         p_max: p_window / compared.max(1) as f64,
     };
-    let mut names: BTreeSet<&str> =
-        reference.values.keys().chain(seen.values.keys()).copied().collect();
+    let trained = reference.values.keys().chain(reference.acquisition.keys());
+    let mut names: BTreeSet<&str> = trained.chain(seen.values.keys()).copied().collect();
     names.extend(embedded.then_some(EMBEDDING));
     let of_each = names.into_iter().map(|name| {
         if name == EMBEDDING {
             return embedding::feature(&reference.embeddings, &seen.embeddings, thresholds);
         }
         let values = seen.values.get(name).map_or(&[][..], Vec::as_slice);
-        feature(name, values, reference.values.get(name).map(Vec::as_slice), thresholds)
+        match (reference.values.get(name), reference.acquisition.get(name)) {
+            (None, Some(sample)) => {
+                acquired_feature(name, values, (sample.as_slice(), acquired), thresholds)
+            }
+            (sample, _) => feature(name, values, sample.map(Vec::as_slice), thresholds),
+        }
     });
     (of_each.collect(), thresholds)
 }
@@ -320,6 +351,23 @@ fn feature(
     }
 }
 
+/// The same of one of `among` that say how scans were taken.
+fn acquired_feature(
+    name: &str,
+    values: &[f64],
+    (sample, among): (&[f64], usize),
+    thresholds: Thresholds,
+) -> Feature {
+    let plain = feature(name, values, Some(sample), thresholds);
+    let Some(found) = beyond(sample, values) else { return plain };
+    let p_value = (found.p_value * among as f64).min(1.0);
+    let verdict = match plain.verdict {
+        Verdict::TooFewScans => Verdict::TooFewScans,
+        _ => judge_beyond(found.share, p_value, thresholds),
+    };
+    Feature { verdict, beyond: Some(found.share), beyond_p_value: Some(p_value), ..plain }
+}
+
 /// A difference counts when it is large (PSI) and improbable by chance (Kolmogorov-Smirnov).
 pub fn judge(psi: f64, p_value: f64, thresholds: Thresholds) -> Verdict {
     graded(psi, [thresholds.psi_watch, thresholds.psi_drift], p_value < thresholds.p_max)
@@ -328,6 +376,11 @@ pub fn judge(psi: f64, p_value: f64, thresholds: Thresholds) -> Verdict {
 /// The same of embeddings, by their squared discrepancy and its permutation test.
 pub fn judge_discrepancy(squared: f64, p_value: f64, thresholds: Thresholds) -> Verdict {
     graded(squared, [MMD2_WATCH, MMD2_DRIFT], p_value < thresholds.p_max)
+}
+
+/// The same of how scans were taken, by the share of those that lie beyond the training's, and how improbable so many are.
+fn judge_beyond(share: f64, p_value: f64, thresholds: Thresholds) -> Verdict {
+    graded(share, [BEYOND_WATCH, BEYOND_DRIFT], p_value < thresholds.p_max)
 }
 
 fn graded(size: f64, [watch, drift]: [f64; 2], is_improbable: bool) -> Verdict {

@@ -1,14 +1,16 @@
 //! How two samples differ: pure functions over finite numbers.
 //!
-//! Each but the discrepancy of vectors is defined as Evidently 0.7 defines its method of that name, which `scripts/check-drift.sh` compares: whoever runs that on
+//! Each but the discrepancy of vectors and the share beyond a range is defined as Evidently 0.7 defines its method of that name, which `scripts/check-drift.sh` compares: whoever runs that on
 //! the same rows finds the same numbers.
 
+mod beyond;
 mod binned;
 mod chi_squared;
 mod discrepancy;
 mod smirnov;
 mod wasserstein;
 
+pub use beyond::beyond;
 pub use binned::Shares;
 pub use chi_squared::chi_squared;
 pub use discrepancy::{discrepancy, witnesses};

@@ -22,9 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::embedding::Embedded;
 use crate::reference::Reference;
-use crate::report::{
-    Feature, Sample, Thresholds, Verdict, answers, features, gravest, samples, values,
-};
+use crate::report::{Feature, Sample, Thresholds, Verdict, answers, features, gravest, values};
 use alarm::Standing;
 
 pub use close::{Closer, Schedule, watch};
@@ -93,9 +91,9 @@ impl Seen {
     pub fn new(members: &[Member], model: ModelIdentity, reference: &Reference) -> Seen {
         let embedded = Embedded::of(looked_at(members));
         let told = embedded.as_ref().map(|embedded| embedded.reference(reference));
-        let reference = Sample { values: samples(reference), embeddings: told.unwrap_or_default() };
+        let reference = Sample::of(reference, told.unwrap_or_default());
         let embeddings = embedded.map(|embedded| embedded.vectors).unwrap_or_default();
-        let seen = Sample { values: values(observations(members)), embeddings };
+        let seen = Sample { embeddings, ..Sample::from(values(observations(members))) };
         let (features, thresholds) = features(&reference, &seen, P_WINDOW);
         let answers = answers(members.iter().map(|member| member.answer));
         Seen { model, answers, features, thresholds }

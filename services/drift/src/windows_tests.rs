@@ -31,6 +31,20 @@ impl Drawn {
     }
 }
 
+#[derive(Clone, Copy)]
+struct Protocol {
+    rows: f64,
+    echo_ms: f64,
+}
+
+/// Those of the sites that the training is from.
+const PROTOCOLS: [Protocol; 4] = [
+    Protocol { rows: 256.0, echo_ms: 120.0 },
+    Protocol { rows: 256.0, echo_ms: 87.0 },
+    Protocol { rows: 320.0, echo_ms: 140.0 },
+    Protocol { rows: 512.0, echo_ms: 95.0 },
+];
+
 /// The features of a scan: heads, coils, contrast and grain differ from one to the next, and three of five have a tumour.
 #[derive(Clone, Copy)]
 struct Features {
@@ -40,8 +54,11 @@ struct Features {
     p99: f64,
     sharpness: f64,
     background: f64,
+    noise: f64,
     mask_fraction: f64,
     confidence: f64,
+    /// How its site takes all of its scans.
+    protocol: Protocol,
     /// What a network sees and no measure above.
     texture: f64,
 }
@@ -58,8 +75,11 @@ impl Features {
             p99: 0.9 * gain * contrast,
             sharpness: 0.35 * grain,
             background: 0.5 + head,
+            // Drawn beside the others.
+            noise: 0.03 * grain * (1.0 + 0.1 * Drawn(drawn.0 ^ 0x7777).normal()),
             mask_fraction: if tumour > 0.4 { 0.02 * tumour } else { 0.0 },
             confidence: 0.9 + 0.03 * drawn.normal(),
+            protocol: PROTOCOLS[0],
             texture: 0.0,
         }
     }
@@ -95,6 +115,9 @@ impl Features {
             ("p99", self.p99),
             ("sharpness", self.sharpness),
             ("background", self.background),
+            ("noise", self.noise),
+            ("rows", self.protocol.rows),
+            ("echo_ms", self.protocol.echo_ms),
         ];
         Observation {
             features: named.map(|(name, value)| (name.to_owned(), value)).into(),
@@ -112,10 +135,20 @@ fn model() -> ModelIdentity {
     ModelIdentity { sha256: WEIGHTS.into(), ..ModelIdentity::default() }
 }
 
-/// A window of so many scans, each changed in the same way.
+/// A window of so many scans of one site, each changed in the same way.
 fn window(drawn: &mut Drawn, scans: usize, change: fn(&mut Features)) -> Vec<Member> {
+    let site = (drawn.0 % 4) as usize;
+    members(drawn, scans, |_| PROTOCOLS[site], change)
+}
+
+fn members(
+    drawn: &mut Drawn,
+    scans: usize,
+    protocol: impl Fn(usize) -> Protocol,
+    change: fn(&mut Features),
+) -> Vec<Member> {
     let member = |k: usize| {
-        let mut features = Features::healthy(drawn);
+        let mut features = Features { protocol: protocol(k), ..Features::healthy(drawn) };
         change(&mut features);
         // What lies beside does not change which scans are drawn next.
         let embedding = features.embedding(&mut Drawn(drawn.0 ^ 0x5555));
@@ -132,12 +165,16 @@ fn window(drawn: &mut Drawn, scans: usize, change: fn(&mut Features)) -> Vec<Mem
     (0..scans).map(member).collect()
 }
 
-/// Five hundred scans, as training keeps of each feature.
+/// Five hundred scans of all sites, as training keeps of each feature.
 fn reference(drawn: &mut Drawn) -> Reference {
-    let members = window(drawn, 500, |_| ());
+    let members = members(drawn, 500, |k| PROTOCOLS[k % 4], |_| ());
     let distribution = |sample| Distribution { edges: vec![0.0, 1.0], counts: vec![1], sample };
-    let values = values(observations(&members)).into_iter();
-    let features = values.map(|(name, sample)| (name.to_owned(), distribution(sample)));
+    let mut features: BTreeMap<_, _> = values(observations(&members))
+        .into_iter()
+        .map(|(name, sample)| (name.to_owned(), distribution(sample)))
+        .collect();
+    let taken = ["rows", "echo_ms"].into_iter();
+    let acquisition = taken.filter_map(|name| features.remove_entry(name)).collect();
     let scan = |observation: &Observation| {
         let embedding = observation.embedding.clone().unwrap_or_default();
         let Embedding { slices, values, .. } = embedding;
@@ -145,10 +182,7 @@ fn reference(drawn: &mut Drawn) -> Reference {
     };
     let scans = observations(&members).map(scan).collect();
     let (weights, projection) = (WEIGHTS.into(), PROJECTION.into());
-    Reference {
-        features: features.collect(),
-        embedding: Some(Embeddings { weights, projection, scans }),
-    }
+    Reference { features, acquisition, embedding: Some(Embeddings { weights, projection, scans }) }
 }
 
 fn seen(members: &[Member], reference: &Reference) -> Seen {
@@ -172,14 +206,15 @@ fn of_two_hundred_healthy_windows_two_alarm_at_most() {
 #[test]
 fn each_seeded_drift_is_seen_in_half_of_sixty_scans_and_named() {
     type Effect = fn(&mut Features);
-    let seeded: [(&str, &str, Effect); 7] = [
+    let seeded: [(&str, &str, Effect); 9] = [
         ("gain", "p99", |seen| {
             for value in [&mut seen.mean, &mut seen.std, &mut seen.p01, &mut seen.p99] {
                 *value *= 1.3;
             }
         }),
         ("blur", "sharpness", |seen| seen.sharpness *= 0.75),
-        ("noise", "sharpness", |seen| {
+        ("noise", "noise", |seen| {
+            seen.noise *= 1.8;
             seen.sharpness *= 1.3;
             seen.p01 += 0.002;
         }),
@@ -195,6 +230,8 @@ fn each_seeded_drift_is_seen_in_half_of_sixty_scans_and_named() {
             seen.sharpness *= 0.9;
         }),
         ("negatives", "mask_fraction", |seen| seen.mask_fraction = 0.0),
+        ("another matrix", "rows", |seen| seen.protocol.rows = 640.0),
+        ("another protocol", "echo_ms", |seen| seen.protocol.echo_ms = 60.0),
         ("what only a network sees", EMBEDDING, |seen| seen.texture = 1.5),
     ];
     let mut drawn = Drawn(17);
@@ -213,8 +250,51 @@ fn the_budget_is_shared_out_among_the_features_that_are_compared() {
     let mut drawn = Drawn(17);
     let reference = reference(&mut drawn);
     let seen = seen(&window(&mut drawn, 40, |_| ()), &reference);
-    assert_eq!((seen.features.len(), seen.thresholds.p_max), (9, P_WINDOW / 9.0));
+    // How scans were taken is one share of it, in however many features.
+    assert_eq!((seen.features.len(), seen.thresholds.p_max), (12, P_WINDOW / 11.0));
     assert_eq!(seen.answers["found"], 40);
+}
+
+#[test]
+fn a_site_that_takes_all_scans_alike_is_as_in_training_unless_nobody_there_took_them_so() {
+    let mut drawn = Drawn(17);
+    let reference = reference(&mut drawn);
+    let of = |echo_ms: f64, scans: usize, all: usize| {
+        let mut members = window(&mut Drawn(5), all, |_| ());
+        for member in &mut members[..scans] {
+            let observation = member.observation.as_mut().unwrap();
+            observation.features.insert("echo_ms".to_owned(), echo_ms);
+        }
+        let seen = seen(&members, &reference);
+        seen.features.into_iter().find(|one| one.name == "echo_ms").unwrap()
+    };
+    // One value where the training has four: other by all measures of distributions, and nothing new.
+    let alike = of(140.0, 40, 40);
+    assert!(alike.psi.unwrap() > 0.25 && alike.ks_p_value.unwrap() < 1e-6, "{alike:?}");
+    assert_eq!(
+        (alike.verdict, alike.beyond, alike.p_value()),
+        (Verdict::Stable, Some(0.0), Some(1.0))
+    );
+    let verdicts = [(200.0, 40, 40), (200.0, 6, 40), (200.0, 2, 40), (200.0, 29, 29)]
+        .map(|(echo_ms, scans, all)| of(echo_ms, scans, all).verdict);
+    let expected = [Verdict::Drift, Verdict::Watch, Verdict::Stable, Verdict::TooFewScans];
+    assert_eq!(verdicts, expected);
+}
+
+#[test]
+fn a_reference_from_before_a_feature_says_that_it_is_not_known_and_alarms_nobody() {
+    let mut drawn = Drawn(17);
+    let mut reference = reference(&mut drawn);
+    reference.features.remove("noise").unwrap();
+    reference.acquisition.clear();
+    let members = window(&mut drawn, 40, |seen| {
+        (seen.noise, seen.protocol) = (9.0, Protocol { rows: 7.0, echo_ms: 7.0 });
+    });
+    let seen = seen(&members, &reference);
+    let unknown = seen.features.iter().filter(|one| one.verdict == Verdict::NoReference);
+    let unknown: Vec<&str> = unknown.map(|one| one.name.as_str()).collect();
+    assert_eq!((unknown, seen.verdict()), (vec!["echo_ms", "noise", "rows"], Verdict::Stable));
+    assert_eq!(seen.thresholds.p_max, P_WINDOW / 9.0);
 }
 
 #[test]
@@ -227,12 +307,12 @@ fn a_reference_without_embeddings_of_such_scans_says_so_and_judges_the_rest() {
         let embedding = seen.features.iter().find(|one| one.name == EMBEDDING).unwrap();
         (embedding.verdict, embedding.scans, seen.thresholds.p_max)
     };
-    assert_eq!(judged(&reference), (Verdict::Drift, 40, P_WINDOW / 9.0));
+    assert_eq!(judged(&reference), (Verdict::Drift, 40, P_WINDOW / 11.0));
     let embeddings = reference.embedding.take();
-    assert_eq!(judged(&reference), (Verdict::NoReference, 40, P_WINDOW / 8.0));
+    assert_eq!(judged(&reference), (Verdict::NoReference, 40, P_WINDOW / 10.0));
     // Of other weights, of which nothing can be compared.
     reference.embedding = embeddings.map(|one| Embeddings { weights: "cd".into(), ..one });
-    assert_eq!(judged(&reference), (Verdict::NoReference, 40, P_WINDOW / 8.0));
+    assert_eq!(judged(&reference), (Verdict::NoReference, 40, P_WINDOW / 10.0));
     // Too few to conclude anything from.
     let few = reference.embedding.take().map(|one| Embeddings {
         weights: WEIGHTS.into(),
@@ -240,7 +320,7 @@ fn a_reference_without_embeddings_of_such_scans_says_so_and_judges_the_rest() {
         ..one
     });
     reference.embedding = few;
-    assert_eq!(judged(&reference), (Verdict::TooFewScans, 40, P_WINDOW / 9.0));
+    assert_eq!(judged(&reference), (Verdict::TooFewScans, 40, P_WINDOW / 11.0));
 }
 
 #[test]

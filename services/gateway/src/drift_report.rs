@@ -83,6 +83,11 @@ pub struct DriftFeature {
     mmd2: Option<f64>,
     /// Of its permutation test.
     mmd_p_value: Option<f64>,
+    /// Of features that say how scans were taken (`rows`, `echo_ms`), which are judged by it: the share of scans beyond all that was
+    /// trained on. From 0.1 on it is worth watching, from 0.25 on it is drift.
+    beyond: Option<f64>,
+    /// How improbable so many are, however many such features there are.
+    beyond_p_value: Option<f64>,
     histogram: Option<Histogram>,
 }
 
@@ -171,6 +176,8 @@ impl From<drift::Feature> for DriftFeature {
             jensen_shannon: feature.jensen_shannon,
             mmd2: feature.mmd2,
             mmd_p_value: feature.mmd_p_value,
+            beyond: feature.beyond,
+            beyond_p_value: feature.beyond_p_value,
             histogram: feature.histogram.map(Histogram::from),
         }
     }
@@ -225,7 +232,7 @@ mod tests {
             r#""response_ms":{"scans":1,"p50":120.0,"p95":120.0,"p99":120.0},"compute_ms":null,"#,
             r#""features":[{"name":"mean","verdict":"too_few_scans","scans":1,"median":0.5,"reference_median":null,"#,
             r#""psi":null,"ks_statistic":null,"ks_p_value":null,"wasserstein":null,"jensen_shannon":null,"#,
-            r#""mmd2":null,"mmd_p_value":null,"#,
+            r#""mmd2":null,"mmd_p_value":null,"beyond":null,"beyond_p_value":null,"#,
             r#""histogram":{"edges":[0.0,1.0],"reference":[],"window":[],"below":0.0,"above":0.0}}],"#,
             r#""thresholds":{"scans_min":30,"psi_watch":0.0,"psi_drift":0.0,"p_max":0.0}}"#,
         );

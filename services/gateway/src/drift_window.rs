@@ -97,7 +97,8 @@ pub struct DriftComparison {
 /// What scans are counted by.
 #[derive(Serialize, ToSchema)]
 struct DriftCategory {
-    /// `answer`, `image_kind`, `model`, `scanner` or `site`.
+    /// `answer`, `image_kind`, `model`, `scanner`, `site`, `orientation` (the plane of the slices) or `sequence` (the kind of pulse
+    /// sequence, in DICOM's terms).
     name: String,
     counts: Vec<DriftCount>,
     psi: Option<f64>,

@@ -8,8 +8,8 @@ use imaging::{
     Assessment, ClassifiedKind, DocumentHeader, EMBEDDING, Features, Findings, Format, Framed,
     ImageFacts, Inputs, KindPrediction, ModelFacts, ModelInfo, NetworkInput, Prepared,
     Preprocessing, Quality, Reading, Readings, ResultDocument, Role, TilePlacement, TilePrediction,
-    Timing, Totals, Volume, Witness, embedding, lettered_png, mask_nifti, mask_png, overlay_png,
-    restored, shown_slice,
+    Timing, Totals, Volume, Witness, acquisition, embedding, lettered_png, mask_nifti, mask_png,
+    orientation, overlay_png, restored, shown_slice,
 };
 use proto::events::{Embedding, ModelIdentity, Observation};
 use proto::storage::{Job, SeriesFit};
@@ -218,7 +218,7 @@ impl Case {
             compute_ms: Some(seen.compute_ms),
             expected_dice: expected_dice.map(|expected| expected.dice),
             embedding: seen.embedding(),
-            ..self.observation(features)
+            ..self.observation(volume, features)
         };
         Ok(Analysis { compared, ..Analysis::new(document, files, observation) })
     }
@@ -240,7 +240,7 @@ impl Case {
             reason: Some(reason),
             ..self.document(volume, volume.shape.slices / 2, features)
         };
-        let observation = self.observation(features);
+        let observation = self.observation(volume, features);
         Analysis { unanswered: Some(why), ..Analysis::new(document, Vec::new(), observation) }
     }
 
@@ -290,12 +290,18 @@ impl Case {
         (&self.model_info.facts.readings, &self.told)
     }
 
-    /// How the image looks, and to which model; nothing yet of what the model says.
-    fn observation(&self, features: Features) -> Observation {
+    /// How the image looks and was taken, and to which model; nothing yet of what the model says.
+    fn observation(&self, volume: &Volume, features: Features) -> Observation {
         let ModelInfo { facts: ModelFacts { name, version, .. }, sha256, .. } =
             self.model_info.clone();
         Observation {
-            features: features.named().map(|(name, value)| (name.to_owned(), value)).into(),
+            features: features
+                .named()
+                .chain(acquisition(volume))
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect(),
+            orientation: volume.geometry.as_ref().and_then(orientation).map(str::to_owned),
+            sequence: volume.protocol.sequence.clone(),
             model: Some(ModelIdentity { name, version, sha256 }),
             ..Default::default()
         }

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use model::Device;
 use model::tracking::Tracking;
-use model::train::{Again, embed_again, finish_again};
+use model::train::{Again, finish_again, refer_again};
 
 use crate::mlflow::Options;
 
@@ -35,8 +35,8 @@ pub struct Finish {
     #[arg(long, required_unless_present = "embeddings")]
     model_version: Option<String>,
 
-    /// Instead, only fill in, in the drift reference of MODEL itself, where the scans that it comes from lie in what the network
-    /// knows of images: for a model from before references told that.
+    /// Instead, only fill in what the drift reference of MODEL itself does not tell: where the scans that it comes from lie in what
+    /// the network knows of images, and features that were not measured when it was made. Nothing else of MODEL changes.
     #[arg(long, conflicts_with = "model_version")]
     embeddings: bool,
 
@@ -72,13 +72,13 @@ pub struct Finish {
 const FINISHING: &str = "finish";
 
 impl Finish {
-    /// Chooses and measures everything that does not change the weights, and says where the card is; or fills in the embeddings,
-    /// and says where they are.
+    /// Chooses and measures everything that does not change the weights, and says where the card is; or fills in the drift reference,
+    /// and says where that is.
     pub fn run(self) -> anyhow::Result<()> {
         let device = Device::choose(&self.device)?;
         if self.embeddings {
-            let reference = embed_again(&self.again(Tracking::default()), device)
-                .context("the embeddings were not filled in")?;
+            let reference = refer_again(&self.again(Tracking::default()), device)
+                .context("the drift reference was not filled in")?;
             println!("{}", reference.display());
             return Ok(());
         }

@@ -15,6 +15,7 @@ mod lut;
 mod offered;
 mod pixel_format;
 mod pixels;
+mod protocol;
 mod reader;
 mod segmentation;
 mod series;
@@ -43,7 +44,8 @@ use self::pixels::Padding;
 use self::reader::{DataSet, File};
 use super::{Decoded, Limits};
 use crate::{
-    Format, ImageKind, Modality, Orientation, Refusal, RefusalReason, Shape, Volume, requirements,
+    Format, ImageKind, Modality, Orientation, Protocol, Refusal, RefusalReason, Shape, Volume,
+    requirements,
 };
 
 /// One file's image: real-world values, and what its header says of them.
@@ -59,6 +61,7 @@ pub(super) struct Image {
     /// DICOM's defined term, if the file gives one.
     modality: Option<String>,
     kind: ImageKind,
+    protocol: Protocol,
     body_part: Option<String>,
     identity: Identity,
     equipment: Equipment,
@@ -163,6 +166,7 @@ fn image(file: &File, set: &DataSet, limits: &Limits) -> Result<Image, Refusal> 
         planes: frames.into_iter().map(|frame| frame.plane).collect(),
         window,
         kind: kind_of(set)?,
+        protocol: protocol::protocol(set, &shared_groups(set)?),
         modality,
         body_part: set.text(tags::BODY_PART_EXAMINED),
         identity: lossy::told(identity(set), &file.transfer_syntax),
@@ -192,8 +196,13 @@ fn kind_of(set: &DataSet) -> Result<ImageKind, Refusal> {
     if set.text(tags::MODALITY).as_deref() != Some(Modality::MagneticResonance.term()) {
         return Ok(ImageKind::Unknown);
     }
+    Ok(kind::kind(set, &shared_groups(set)?))
+}
+
+/// What all frames of an enhanced file have in common; empty of any other.
+fn shared_groups<'a>(set: &DataSet<'a>) -> Result<DataSet<'a>, Refusal> {
     let shared = set.items(tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE)?.into_iter().next();
-    Ok(kind::kind(set, &shared.unwrap_or_default()))
+    Ok(shared.unwrap_or_default())
 }
 
 /// What the header says of one frame.
@@ -307,12 +316,23 @@ fn decoded(
     geometry: Option<crate::Geometry>,
     format: Format,
 ) -> Result<Decoded, Refusal> {
-    let Image { shape, voxels, window, modality, kind, body_part, identity, equipment, .. } = image;
+    let Image { shape, voxels, window, modality, kind, protocol, .. } = image;
+    let Image { body_part, identity, equipment, .. } = image;
     let window = window.unwrap_or_else(|| super::range(&voxels));
     let known = modality.as_deref().and_then(Modality::of_term);
     let (stored, remarks) = (Orientation::default(), Vec::new());
-    let volume =
-        Volume { shape, voxels, geometry, modality: known, kind, format, window, remarks, stored };
+    let volume = Volume {
+        shape,
+        voxels,
+        geometry,
+        modality: known,
+        kind,
+        format,
+        window,
+        remarks,
+        stored,
+        protocol,
+    };
     if let Some(part) = body_part.as_deref().and_then(requirements::other_body_part) {
         return Err(
             RefusalReason::NotAHead.refuse(format!("Its header says that it shows: {part}."))

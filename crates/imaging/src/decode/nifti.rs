@@ -7,7 +7,7 @@ mod tests;
 
 use self::header::{Header, Type};
 use super::{Limits, fill_with_air, range};
-use crate::{Format, Geometry, ImageKind, Orientation, Refusal, RefusalReason, Volume};
+use crate::{Format, Geometry, ImageKind, Orientation, Protocol, Refusal, RefusalReason, Volume};
 
 pub(super) use header::is_header;
 
@@ -51,6 +51,7 @@ fn read(
         window,
         remarks: Vec::new(),
         stored: Orientation::default(),
+        protocol: Protocol::default(),
     })
 }
 

@@ -12,7 +12,7 @@ use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader};
 use self::jpeg::Frame;
 use super::{Kind, Limits};
 use crate::label_map::{PixelContent, pixel_content};
-use crate::{Format, ImageKind, Orientation, Refusal, RefusalReason, Volume};
+use crate::{Format, ImageKind, Orientation, Protocol, Refusal, RefusalReason, Volume};
 
 /// Bytes of one pixel in the widest form that a codec unpacks to (RGBA, 32 bit).
 const PIXEL_BYTES_MAX: usize = 16;
@@ -119,10 +119,18 @@ fn picture(bytes: &[u8], format: ImageFormat, limits: &Limits) -> Result<Picture
         ImageFormat::Tiff => Format::Tiff,
         _ => Format::WebP,
     };
-    let (geometry, modality, kind) = (None, None, ImageKind::Unknown);
-    let (remarks, stored) = (Vec::new(), Orientation::default());
-    let volume =
-        Volume { shape, voxels, geometry, modality, kind, format, window, remarks, stored };
+    let volume = Volume {
+        shape,
+        voxels,
+        geometry: None,
+        modality: None,
+        kind: ImageKind::Unknown,
+        format,
+        window,
+        remarks: Vec::new(),
+        stored: Orientation::default(),
+        protocol: Protocol::default(),
+    };
     Ok(Picture { volume, bits })
 }
 

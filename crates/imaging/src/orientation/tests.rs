@@ -1,6 +1,6 @@
 use super::*;
 use crate::phantom::{Phantom, Settings};
-use crate::{Format, ImageKind, Volume};
+use crate::{Format, ImageKind, Protocol, Volume};
 
 /// Where columns, rows and slices lead, as NIfTI's tools write it: `LPS` is what DICOM's axial slices are.
 const STORAGES: [&str; 10] = ["LPS", "RAS", "LAS", "RPS", "LIA", "PSR", "PLS", "SPL", "ARI", "IRA"];
@@ -144,6 +144,7 @@ fn two_turns_are_one() {
         format,
         window: [0.0, 1.0],
         stored: Orientation::default(),
+        protocol: Protocol::default(),
         remarks: Vec::new(),
         kind: ImageKind::Unknown,
     };

@@ -4,7 +4,9 @@ use std::f64::consts::PI;
 use domain::{ErrorKind, Result};
 
 use crate::volume::{cross, dot, index_of, length};
-use crate::{Format, Geometry, ImageKind, Known, Modality, Orientation, Plane, Shape, Volume};
+use crate::{
+    Format, Geometry, ImageKind, Known, Modality, Orientation, Plane, Protocol, Shape, Volume,
+};
 
 /// What air, head and solid show. The solid is as far above a threshold halfway as the head is below it.
 const AIR: f32 = 0.0;
@@ -140,6 +142,7 @@ impl Solid {
             window: [AIR, 1000.0],
             remarks: Vec::new(),
             stored: Orientation::default(),
+            protocol: Protocol::default(),
         }
     }
 

@@ -2,7 +2,7 @@ use sha2::{Digest, Sha256};
 
 use super::*;
 use crate::phantom::{Phantom, Settings};
-use crate::{Format, Geometry, ImageKind, Known, Orientation, Shape};
+use crate::{Format, Geometry, ImageKind, Known, Orientation, Protocol, Shape};
 
 /// An ellipse of brightness 100 with a darker middle on air, its half axes a part of the slice's.
 fn head(rows: usize, columns: usize, tall: f64, wide: f64) -> Vec<f32> {
@@ -103,6 +103,7 @@ fn unsized_volume(shape: Shape, voxels: Vec<f32>, window: [f32; 2]) -> Volume {
         window,
         remarks: Vec::new(),
         stored: Orientation::default(),
+        protocol: Protocol::default(),
     }
 }
 
@@ -224,6 +225,7 @@ fn in_millimetres(row_mm: f64, column_mm: f64) -> Volume {
         window,
         remarks: Vec::new(),
         stored: Orientation::default(),
+        protocol: Protocol::default(),
     }
 }
 

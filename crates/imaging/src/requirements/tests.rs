@@ -2,7 +2,7 @@ use std::path::Path;
 
 use super::*;
 use crate::phantom::{Phantom, Settings};
-use crate::{Geometry, ImageKind, Known, Limits, Orientation, decode};
+use crate::{Geometry, ImageKind, Known, Limits, Orientation, Protocol, decode};
 
 const ANY: [Modality; 2] = [Modality::MagneticResonance, Modality::ComputedTomography];
 
@@ -17,6 +17,7 @@ fn picture(side: usize, value: impl Fn(usize, usize) -> f32) -> Volume {
         window: [0.0, 255.0],
         remarks: Vec::new(),
         stored: Orientation::default(),
+        protocol: Protocol::default(),
     }
 }
 

@@ -66,6 +66,7 @@ fn volume(geometry: Option<Geometry>) -> Volume {
         window: [0.0, 1.0],
         remarks: Vec::new(),
         stored: Orientation::default(),
+        protocol: Protocol::default(),
     }
 }
 

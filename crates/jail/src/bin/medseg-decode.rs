@@ -343,13 +343,13 @@ fn thumbnail(volume: &Volume) -> Volume {
     };
     let voxels = if step == 1 { slice.to_vec() } else { (0..shape.len()).map(mean).collect() };
     let Volume { geometry, modality, kind, format, window, stored, .. } = *volume;
-    let remarks = Vec::new();
-    Volume { shape, voxels, geometry, modality, kind, format, window, remarks, stored }
+    let (remarks, protocol) = (Vec::new(), volume.protocol.clone());
+    Volume { shape, voxels, geometry, modality, kind, format, window, remarks, stored, protocol }
 }
 
 #[cfg(test)]
 mod tests {
-    use imaging::Orientation;
+    use imaging::{Orientation, Protocol};
 
     use super::*;
 
@@ -377,6 +377,7 @@ mod tests {
             window: [0.0, 9.0],
             remarks: Vec::new(),
             stored: Orientation::default(),
+            protocol: Protocol::default(),
         }
     }
 

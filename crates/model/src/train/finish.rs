@@ -12,7 +12,7 @@ use super::card::{CARD_FILE, Card, FRR_MAX, RELIABILITY_FILE, Story, Trial, card
 use super::choice::{Allowed, Choice, KindBy, Nested, UNTRIED, merged};
 use super::embedded::Embedded;
 use super::predictions::{Form, Predictions, inputs, kinds_of};
-use super::reference::{REFERENCE_FILE, Said, reference, with_embedding};
+use super::reference::{REFERENCE_FILE, Said, filled, reference};
 use super::report;
 use super::state::State;
 use super::{MODALITIES, Settings};
@@ -119,11 +119,11 @@ pub fn finish_again(again: &Again, device: Device) -> Result<PathBuf> {
     again.tracking.over(|| make(making, device))
 }
 
-/// Fills in, in a finished model's reference, where the scans that it comes from lie in its network's bottleneck; all else of the
-/// model stays as it is. Answers where the reference is.
+/// Fills in, in a finished model's reference, where the scans that it comes from lie in its network's bottleneck, and what it does not
+/// tell yet of how they look and were taken; all else of the model stays as it is. Answers where the reference is.
 ///
 /// `Invalid` as [`finish_again`], and where the model has no reference.
-pub fn embed_again(again: &Again, device: Device) -> Result<PathBuf> {
+pub fn refer_again(again: &Again, device: Device) -> Result<PathBuf> {
     let split = Split::of_manifests(&again.manifests, again.validation, again.seed)?;
     story(again, &split, &dataset::version_of(&again.manifests)?)?;
     let path = again.from.join(REFERENCE_FILE);
@@ -132,7 +132,7 @@ pub fn embed_again(again: &Again, device: Device) -> Result<PathBuf> {
         domain::ErrorKind::Invalid.error(message).because(error)
     })?;
     let embedding = Embedded::new(&mut Segmenter::load(&again.from, device)?, &split)?;
-    replace(&path, with_embedding(&reference, &embedding)?.as_bytes())?;
+    replace(&path, filled(&reference, &split, &embedding)?.as_bytes())?;
     Ok(path)
 }
 

@@ -131,21 +131,34 @@ fn a_reference_says_where_the_scans_lie_that_the_model_comes_from() {
     // Of a model from before there were any, they are filled in, and nothing else changes.
     let path = settings.model.join(REFERENCE_FILE);
     let mut before = made.clone();
-    before.as_object_mut().unwrap().remove("embedding");
+    for part in ["embedding", "acquisition"] {
+        before.as_object_mut().unwrap().remove(part).unwrap();
+    }
+    before["features"].as_object_mut().unwrap().remove("noise").unwrap();
     fs::write(&path, before.to_string()).unwrap();
     let before = reference_in(&settings.model);
     let again = Again { from: settings.model.clone(), ..again(&settings, folder.path()) };
-    assert_eq!(embed_again(&again, cpu()).unwrap(), path);
-    let anew = reference_in(&settings.model);
-    assert_eq!((&anew["features"], &anew["embedding"]), (&before["features"], embedding));
-    let why = embed_again(&Again { seed: 8, ..again.clone() }, cpu()).unwrap_err().to_string();
+    let others =
+        [CARD_FILE, "model.json", "weights.safetensors"].map(|name| settings.model.join(name));
+    let others = || others.each_ref().map(|path| fs::read(path).unwrap());
+    let untouched = others();
+    assert_eq!(refer_again(&again, cpu()).unwrap(), path);
+    assert!(others() == untouched);
+    let mut anew = reference_in(&settings.model);
+    assert_eq!((&anew["acquisition"], &anew["embedding"]), (&made["acquisition"], embedding));
+    let noise = anew["features"].as_object_mut().unwrap().remove("noise").unwrap();
+    assert_eq!((&noise, &anew["features"]), (&made["features"]["noise"], &before["features"]));
+    let once = fs::read(&path).unwrap();
+    refer_again(&again, cpu()).unwrap();
+    assert!(fs::read(&path).unwrap() == once);
+    let why = refer_again(&Again { seed: 8, ..again.clone() }, cpu()).unwrap_err().to_string();
     assert!(why.contains("another split"), "{why}");
     for (text, words) in [(Some("[]"), "not a training reference"), (None, "medseg finish")] {
         match text {
             Some(text) => fs::write(&path, text).unwrap(),
             None => fs::remove_file(&path).unwrap(),
         }
-        let why = embed_again(&again, cpu()).unwrap_err().to_string();
+        let why = refer_again(&again, cpu()).unwrap_err().to_string();
         assert!(why.contains(words), "{why}");
     }
 }

@@ -45,7 +45,7 @@ pub fn carriers(members: &[Member], reference: &Reference, features: &[String]) 
         let parts = if feature == EMBEDDING {
             embedded_parts(&mut carriers, embedding::carried(looked_at(members), reference))
         } else {
-            let Some(distribution) = reference.features.get(feature) else { continue };
+            let Some(distribution) = reference.distribution(feature) else { continue };
             parts(&carriers, feature, &sorted(&distribution.sample))
         };
         moved += usize::from(!parts.is_empty());

@@ -48,6 +48,8 @@ pub fn compare(a: &[Member], b: &[Member]) -> Comparison {
         category("model", model),
         category("scanner", scanner),
         category("site", site),
+        category("orientation", orientation),
+        category("sequence", sequence),
     ];
     Comparison { features, thresholds, categories }
 }
@@ -67,6 +69,14 @@ fn model(member: &Member) -> String {
 
 fn scanner(member: &Member) -> String {
     member.observation.as_ref().and_then(|seen| seen.scanner.clone()).unwrap_or_default()
+}
+
+fn orientation(member: &Member) -> String {
+    member.observation.as_ref().and_then(|seen| seen.orientation.clone()).unwrap_or_default()
+}
+
+fn sequence(member: &Member) -> String {
+    member.observation.as_ref().and_then(|seen| seen.sequence.clone()).unwrap_or_default()
 }
 
 fn site(member: &Member) -> String {
@@ -104,7 +114,15 @@ mod tests {
         let member = |k| {
             let features = [("mean".to_owned(), mean(k))].into();
             let scanner = Some("Acme Maker 3".to_owned());
-            let observation = Some(Observation { features, scanner, ..Observation::default() });
+            let orientation = Some("axial".to_owned());
+            let sequence = Some(if k.is_multiple_of(2) { "SE/IR 2D" } else { "IR 3D" }.to_owned());
+            let observation = Some(Observation {
+                features,
+                scanner,
+                orientation,
+                sequence,
+                ..Observation::default()
+            });
             let id = format!("{}{k}", answer.name());
             Member {
                 event_id: id.clone(),
@@ -140,7 +158,9 @@ mod tests {
         let b = [members(5, Answer::Found, mean), members(45, Answer::NoneFound, mean)].concat();
         let found = compare(&a, &b);
         let names: Vec<_> = found.categories.iter().map(|category| category.name).collect();
-        assert_eq!(names, ["answer", "image_kind", "model", "scanner", "site"]);
+        let expected =
+            ["answer", "image_kind", "model", "scanner", "site", "orientation", "sequence"];
+        assert_eq!(names, expected);
         let (answers, scanners) = (&found.categories[0], &found.categories[3]);
         let counts = [("found".to_owned(), [20, 5]), ("none_found".to_owned(), [30, 45])];
         assert_eq!(answers.counts, BTreeMap::from(counts));
@@ -151,6 +171,8 @@ mod tests {
         assert_eq!(scanners.counts, BTreeMap::from([("Acme Maker 3".to_owned(), [50, 50])]));
         assert_eq!((scanners.psi, scanners.p_value), (Some(0.0), None));
         assert_eq!(found.categories[4].counts, BTreeMap::from([("West".to_owned(), [50, 50])]));
+        assert_eq!(found.categories[5].counts, BTreeMap::from([("axial".to_owned(), [50, 50])]));
+        assert_eq!(found.categories[6].counts["SE/IR 2D"], [25, 26]);
     }
 
     #[test]

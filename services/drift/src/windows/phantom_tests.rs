@@ -1,7 +1,7 @@
 //! Each drift seeded into images, as windows see it: what is measured on phantoms, before and after a scanner has changed.
 
 use imaging::phantom::{Phantom, Settings};
-use imaging::{Features, Shape, Volume};
+use imaging::{Features, Shape, Volume, acquisition};
 
 use super::alarm::Change;
 use super::*;
@@ -68,6 +68,12 @@ fn sagittal((mut volume, marked): Scan) -> Scan {
         let (slice, row, column) = (index / (slices * rows), index / rows % slices, index % rows);
         *voxel = axial[(row * rows + column) * columns + slice];
     }
+    if let Some(geometry) = &mut volume.geometry {
+        let [feet_to_head, front_to_back, side_to_side] = geometry.steps();
+        geometry.slice_step = side_to_side;
+        geometry.row_step = feet_to_head;
+        geometry.column_step = front_to_back;
+    }
     (volume, marked)
 }
 
@@ -77,9 +83,9 @@ fn negative((volume, _): Scan) -> Scan {
 
 fn members(scans: &[Scan]) -> Vec<Member> {
     let member = |(place, (volume, marked)): (usize, &Scan)| {
-        let features = Features::new(volume).named();
+        let features = Features::new(volume).named().chain(acquisition(volume));
         let observation = Observation {
-            features: features.map(|(name, value)| (name.to_owned(), value)).into(),
+            features: features.map(|(name, value)| (name.to_owned(), value)).collect(),
             mask_fraction: Some(*marked),
             ..Observation::default()
         };
@@ -99,9 +105,13 @@ fn members(scans: &[Scan]) -> Vec<Member> {
 fn reference(scans: &[Scan]) -> Reference {
     let members = members(scans);
     let distribution = |sample| Distribution { edges: vec![0.0, 1.0], counts: vec![1], sample };
-    let values = values(observations(&members)).into_iter();
-    let features = values.map(|(name, sample)| (name.to_owned(), distribution(sample)));
-    Reference { features: features.collect(), ..Reference::default() }
+    let mut features: BTreeMap<_, _> = values(observations(&members))
+        .into_iter()
+        .map(|(name, sample)| (name.to_owned(), distribution(sample)))
+        .collect();
+    let taken = acquisition(&scans[0].0);
+    let taken = taken.iter().filter_map(|(name, _)| features.remove_entry(*name)).collect();
+    Reference { features, acquisition: taken, ..Reference::default() }
 }
 
 #[test]
@@ -116,15 +126,17 @@ fn each_drift_seeded_into_images_is_seen_within_sixty_scans_and_none_is_without(
     assert_eq!(change, None, "{features:?}");
     let changed =
         |change: fn(Scan) -> Scan| healthy.iter().cloned().map(change).collect::<Vec<_>>();
-    for (name, scans) in [
-        ("gain", changed(gain)),
-        ("blur", changed(blur)),
-        ("noise", changed(noise)),
-        ("another scanner's spacing", scans(1000..1000 + SEEN, OTHER_MM)),
-        ("another orientation", changed(sagittal)),
-        ("negatives", changed(negative)),
+    for (name, feature, scans) in [
+        ("gain", "p99", changed(gain)),
+        ("blur", "sharpness", changed(blur)),
+        ("noise", "noise", changed(noise)),
+        ("another scanner's spacing", "pixel_mm", scans(1000..1000 + SEEN, OTHER_MM)),
+        ("another orientation", "tilt_degrees", changed(sagittal)),
+        ("negatives", "mask_fraction", changed(negative)),
     ] {
         let (change, features) = told(&scans);
         assert_eq!(change, Some(Change::Detected), "{name}: {features:?}");
+        let found = features.iter().find(|one| one.name == feature).unwrap();
+        assert_eq!(found.verdict, Verdict::Drift, "{name}: {features:?}");
     }
 }

@@ -18,7 +18,7 @@ use crate::store::{Store, parsed};
 const ROWS_MAX: i64 = 20_000;
 
 /// What comes before the features, each of which has a column by its name, and before the figures of the embedding.
-const COLUMNS: [&str; 13] = [
+const COLUMNS: [&str; 15] = [
     "scan_id",
     "completed_at",
     "window_id",
@@ -28,6 +28,8 @@ const COLUMNS: [&str; 13] = [
     "image_kind",
     "scanner",
     "site",
+    "orientation",
+    "sequence",
     "response_ms",
     "compute_ms",
     "mask_fraction",
@@ -145,6 +147,8 @@ fn fixed(name: &str, seen: &[(Row, Observation)]) -> Column {
         "image_kind" => text(|_, seen| seen.image_kind.clone().unwrap_or_default()),
         "scanner" => text(|_, seen| seen.scanner.clone().unwrap_or_default()),
         "site" => text(|row, _| row.site.clone().unwrap_or_default()),
+        "orientation" => text(|_, seen| seen.orientation.clone().unwrap_or_default()),
+        "sequence" => text(|_, seen| seen.sequence.clone().unwrap_or_default()),
         "response_ms" => numbers(seen, |row, _| row.response_ms.map(|ms| ms as f64)),
         "compute_ms" => numbers(seen, |_, seen| seen.compute_ms),
         "mask_fraction" => numbers(seen, |_, seen| seen.mask_fraction),
@@ -204,16 +208,16 @@ mod tests {
         let whole = concat!(
             r#"{"features":{"std":0.1,"mean":0.375},"mask_fraction":1e-7,"confidence":null,"#,
             r#""model":{"name":"medseg, \"mr\"","version":"1","sha256":"ab"},"image_kind":"flair","#,
-            r#""scanner":"Acme","compute_ms":80.5,"#,
+            r#""scanner":"Acme","orientation":"axial","sequence":"SE/IR 2D","compute_ms":80.5,"#,
             r#""embedding":{"projection":"signs-32","slices":1,"values":[0.5,-2.0]}}"#,
         );
         let table = Table::new(vec![row("1", whole), row("2", "null")]).unwrap();
         let expected = concat!(
             "scan_id,completed_at,window_id,answer,model_name,model_version,image_kind,scanner,site,",
-            "response_ms,compute_ms,mask_fraction,confidence,mean,std,embedding_0,embedding_1\n",
-            "1,1970-01-01T00:00:00.007Z,w,found,\"medseg, \"\"mr\"\"\",1,flair,Acme,West,",
+            "orientation,sequence,response_ms,compute_ms,mask_fraction,confidence,mean,std,embedding_0,embedding_1\n",
+            "1,1970-01-01T00:00:00.007Z,w,found,\"medseg, \"\"mr\"\"\",1,flair,Acme,West,axial,SE/IR 2D,",
             "120,80.5,0.0000001,,0.375,0.1,0.5,-2\n",
-            "2,1970-01-01T00:00:00.007Z,,found,,,,,,,,,,,,,\n",
+            "2,1970-01-01T00:00:00.007Z,,found,,,,,,,,,,,,,,,\n",
         );
         assert_eq!(String::from_utf8(table.csv().unwrap()).unwrap(), expected);
     }

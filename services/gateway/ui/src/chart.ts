@@ -84,9 +84,10 @@ export function trendOf(windows: readonly DriftWindow[], name: string, here: str
     return feature && value !== null ? [{ window, feature, value: Math.max(0, value) }] : []
   })
   const last = seen.at(-1)
-  const byIndex = last !== undefined && last.feature.psi !== null
+  const byShare = typeof last?.feature.beyond === 'number'
+  const byIndex = last !== undefined && last.feature.psi !== null && !byShare
   const bounds = byIndex ? boundsOf(last.window.thresholds) : []
-  const measure = byIndex ? says.index : says.discrepancy
+  const measure = byShare ? says.beyond : byIndex ? says.index : says.discrepancy
   const found = seen.findIndex(({ window }) => window.id === here)
   return {
     label: says.trend(featureName(name)),

@@ -71,7 +71,7 @@ export function alike(windows: readonly DriftWindow[], of: DriftWindow): DriftWi
   return windows.filter((window) => group(window) === group(of)).sort((a, b) => a.number - b.number)
 }
 
-/** How far a feature is from the training: of embeddings by their discrepancy, of all others by the stability index. */
-export function distance({ psi, mmd2 }: DriftFeature): number | null {
-  return psi ?? mmd2 ?? null
+/** How far a feature is from the training: how scans were taken by the share beyond it, embeddings by their discrepancy, all others by the index. */
+export function distance({ psi, mmd2, beyond }: DriftFeature): number | null {
+  return beyond ?? psi ?? mmd2 ?? null
 }

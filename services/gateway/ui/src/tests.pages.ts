@@ -261,8 +261,11 @@ test('versions are beside each other where they were measured on the same set, t
   assert.deepEqual(versionsOf([]).plots.flatMap(({ named }) => named), [])
 })
 
-test('embeddings are as far from the training as their discrepancy says', () => {
+test('embeddings are as far from the training as their discrepancy says, and how scans were taken as the share beyond it', () => {
   assert.deepEqual([distance(feature), distance({ ...feature, psi: null, mmd2: 0.06 }), distance({ ...feature, psi: null })], [0.02, 0.06, null])
+  const taken = [0, 0.5].map((beyond, at) => ({ ...seen(String(at), at + 1, 9), features: [{ ...feature, psi: 9, beyond }] }))
+  const trend = trendOf(taken, feature.name, '1')
+  assert.deepEqual([trend.up.name, trend.bounds, valuesOf(trend)], ['Share beyond training', [], [['line', 0, 0.5]]])
 })
 
 test('a window is named by what its scans have in common, and an address says which one is asked for', () => {
@@ -276,7 +279,7 @@ test('a window is named by what its scans have in common, and an address says wh
 test('numbers of drift have three figures, and a small p-value is not called none', () => {
   assert.deepEqual([0.123456, 1234.5, 0, null].map(three), ['0.123', '1230', '0', ''])
   assert.deepEqual([0.04567, 0.0004, 0, null].map(pValue), ['0.0457', 'below 0.001', 'below 0.001', ''])
-  assert.deepEqual(['sharpness', 'bottleneck_7'].map(featureName), ['Sharpness', 'bottleneck_7'])
+  assert.deepEqual(['sharpness', 'echo_ms', 'bottleneck_7'].map(featureName), ['Sharpness', 'Echo time (TE)', 'bottleneck_7'])
 })
 
 const ASKED: Filter = { answer: 'found', state: 'done', priority: 'stat', review: 'conflict', modality: 'MR', site: 'CHU Yaoundé', from: '2026-11-02', to: '2026-11-03' }

@@ -72,9 +72,13 @@ fn a_model_is_trained_in_one_step_finished_and_measured() {
     let filled: serde_json::Value =
         serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
     assert_eq!(
-        (&filled["embedding"], &filled["features"]),
-        (&whole["embedding"], &serde_json::json!({}))
+        (&filled["embedding"], &filled["acquisition"]),
+        (&whole["embedding"], &whole["acquisition"])
     );
+    // How images look, and not what the model says of them.
+    let told = filled["features"].as_object().unwrap();
+    assert!(told.contains_key("noise") && !told.contains_key("confidence"), "{told:?}");
+    assert!(told.iter().all(|(name, distribution)| *distribution == whole["features"][name]));
     place
         .medseg(&format!("{fill} --model-version 9"))
         .bad(MISUSED, &["--embeddings", "--model-version"]);
@@ -106,6 +110,42 @@ fn what_is_wrong_with_a_manifest_is_told_with_its_line_and_what_to_do() {
         place.medseg(&format!("{train} data")).bad(FAILED, &["data", "no mask beside a.png"]);
     }
     assert_eq!(place.names("."), ["data"], "something was made all the same");
+}
+
+/// What `medseg finish --embeddings` fills in, as docs/training.md says.
+#[test]
+fn the_shipped_reference_tells_of_each_feature_that_drift_compares() {
+    let read = |name: &str| -> serde_json::Value {
+        serde_json::from_str(&fs::read_to_string(shipped(name)).unwrap()).unwrap()
+    };
+    let (reference, model) = (read("reference.json"), read("model.json"));
+    let names: Vec<&String> = reference["features"].as_object().unwrap().keys().collect();
+    let expected = [
+        "background",
+        "confidence",
+        "mask_fraction",
+        "mean",
+        "noise",
+        "p01",
+        "p99",
+        "sharpness",
+        "std",
+    ];
+    assert_eq!(names, expected);
+    // It was trained on pictures, which do not say how they were taken.
+    assert_eq!(reference["acquisition"], serde_json::json!({}));
+    let embedding = &reference["embedding"];
+    assert_eq!(
+        (&embedding["weights"], &embedding["projection"]),
+        (&model["sha256"], &"signs-32".into())
+    );
+    for (kind, is_volume) in [("flair", true), ("flair", false), ("t1_contrast", false)] {
+        let scans = embedding["scans"].as_array().unwrap().iter();
+        let alike = scans.filter(|scan| {
+            scan["image_kind"] == kind && (scan["slices"].as_u64() > Some(1)) == is_volume
+        });
+        assert!(alike.count() >= 30, "{kind}, volumes: {is_volume}");
+    }
 }
 
 #[test]

@@ -196,15 +196,15 @@ fn agent(set: &DataSet) -> Option<bool> {
 
 /// The times of a sequence in milliseconds, where the header has them.
 #[derive(Debug, Default)]
-struct Timing {
-    repetition: Option<f64>,
-    echo: Option<f64>,
-    inversion: Option<f64>,
+pub struct Timing {
+    pub repetition: Option<f64>,
+    pub echo: Option<f64>,
+    pub inversion: Option<f64>,
     spin_echo: bool,
 }
 
 impl Timing {
-    fn of(set: &DataSet, shared: &DataSet) -> Timing {
+    pub fn of(set: &DataSet, shared: &DataSet) -> Timing {
         let first = |set: &DataSet, tag: Tag| set.decimals(tag)?.first().copied();
         let positive = |value: Option<f64>| value.filter(|ms| *ms > 0.0);
         let grouped = |sequence: Tag, tag: Tag| group(shared, sequence)?.double(tag);

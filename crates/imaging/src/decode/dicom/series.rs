@@ -58,9 +58,16 @@ pub(in crate::decode) fn join(
     let kind = kind::common(images.iter().map(|image| image.kind));
     let told = images.iter().map(|image| &image.identity);
     let told = lossy::of_all(images[0].identity.clone(), told);
+    // Of the slice that lies first, in whatever order the files came.
+    let lies_first = order.first().and_then(|index| images.get(*index)).unwrap_or(&images[0]);
+    let protocol = lies_first.protocol.clone();
     let first = images.swap_remove(0);
     let identity = Identity { sop_instance_uids: uids, frame_numbers, ..told };
-    decoded(Image { shape, voxels, window, kind, identity, ..first }, geometry, Format::Zip)
+    decoded(
+        Image { shape, voxels, window, kind, protocol, identity, ..first },
+        geometry,
+        Format::Zip,
+    )
 }
 
 /// Patient, study and series that a file says it belongs to; None of one that is no slice.

@@ -5,7 +5,7 @@ use crate::decode::left_out::LeftOut;
 use crate::decode::{Limits, raster};
 use crate::label_map::{EVEN_MIN, PixelContent, pixel_content, softened};
 use crate::names::{gap, says_mask, series, shown};
-use crate::{Format, ImageKind, Orientation, Refusal, RefusalReason, Shape, Volume};
+use crate::{Format, ImageKind, Orientation, Protocol, Refusal, RefusalReason, Shape, Volume};
 
 pub(super) struct Picture {
     name: String,
@@ -176,5 +176,6 @@ fn pile(pictures: Vec<Picture>, limits: &Limits) -> Result<Volume, Refusal> {
         window: [0.0, white],
         remarks,
         stored: Orientation::default(),
+        protocol: Protocol::default(),
     })
 }

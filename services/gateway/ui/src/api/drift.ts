@@ -32,6 +32,9 @@ export interface DriftFeature {
   /** Of embeddings alone, which have none of the numbers above; a server of the version before has none. */
   mmd2?: number | null
   mmd_p_value?: number | null
+  /** Of how scans were taken alone: the share of scans beyond all that was trained on, and how improbable so many are. */
+  beyond?: number | null
+  beyond_p_value?: number | null
   histogram: Histogram | null
 }
 

@@ -158,7 +158,7 @@ export const PAGES = {
     columns: ['Feature', 'Verdict', 'Scans'] as readonly string[],
     medians: ['Median in training', 'Median in this period'] as readonly string[],
     comparedMedians: ['Median in the first', 'Median in the second'] as readonly string[],
-    measures: ['Stability index (PSI)', 'Kolmogorov-Smirnov', 'p-value', 'Discrepancy (MMD²)'] as readonly string[],
+    measures: ['Stability index (PSI)', 'Kolmogorov-Smirnov', 'p-value', 'Discrepancy (MMD²)', 'Beyond training'] as readonly string[],
     features: {
       mean: 'Mean brightness',
       std: 'Spread of brightness',
@@ -166,6 +166,17 @@ export const PAGES = {
       p99: 'Brightest hundredth',
       sharpness: 'Sharpness',
       background: 'Share of background',
+      noise: 'Noise',
+      rows: 'Rows of a slice',
+      columns: 'Columns of a slice',
+      slices: 'Slices of a volume',
+      pixel_mm: 'Size of a pixel',
+      slice_mm: 'Distance between slices',
+      tilt_degrees: 'Tilt of the slices',
+      repetition_ms: 'Repetition time (TR)',
+      echo_ms: 'Echo time (TE)',
+      inversion_ms: 'Inversion time (TI)',
+      tesla: 'Field strength',
       mask_fraction: 'Share that was marked',
       confidence: 'The model’s own certainty',
       embedding: 'What the network sees',
@@ -179,6 +190,8 @@ export const PAGES = {
       `From ${scans} scans on. Worth watching from a PSI of ${watch}, drift from ${drift}, and both only with a p-value below ${p}.`,
     embedding:
       '“What the network sees” compares where scans lie in the network’s own features (maximum mean discrepancy). Without a verdict, the model’s reference tells nothing of such scans.',
+    acquired:
+      'How scans were taken (size, slices, times of the sequence) is judged by the share of scans beyond all that was trained on: a site takes all its scans alike, and that alone is no drift.',
     noScanner: 'scanner not known',
     windows: 'Windows',
     windowsAbout:
@@ -202,7 +215,8 @@ export const PAGES = {
     second: 'Second',
     categories: 'Counts',
     categoryColumns: ['Counted by', 'Value', 'First', 'Second', 'Stability index (PSI)', 'p-value (chi-squared)'] as readonly string[],
-    categoryNames: { answer: 'Answer', image_kind: 'Kind of image', model: 'Model', scanner: 'Scanner', site: 'Site' },
+    categoryNames: { answer: 'Answer', image_kind: 'Kind of image', model: 'Model', scanner: 'Scanner', site: 'Site', orientation: 'Plane of the slices', sequence: 'Pulse sequence' },
+    planes: { axial: 'axial', coronal: 'coronal', sagittal: 'sagittal', oblique: 'oblique' },
     nobodySays: 'nobody says',
   },
 }

@@ -154,7 +154,7 @@ export const PAGES: AnyWords<typeof EN> = {
     columns: ['Caractéristique', 'Verdict', 'Examens'],
     medians: ['Médiane à l’entraînement', 'Médiane dans cette période'],
     comparedMedians: ['Médiane dans la première', 'Médiane dans la seconde'],
-    measures: ['Indice de stabilité (PSI)', 'Kolmogorov-Smirnov', 'Valeur p', 'Divergence (MMD²)'],
+    measures: ['Indice de stabilité (PSI)', 'Kolmogorov-Smirnov', 'Valeur p', 'Divergence (MMD²)', 'Hors de l’entraînement'],
     features: {
       mean: 'Luminosité moyenne',
       std: 'Étendue de la luminosité',
@@ -162,6 +162,17 @@ export const PAGES: AnyWords<typeof EN> = {
       p99: 'Centième le plus clair',
       sharpness: 'Netteté',
       background: 'Part du fond',
+      noise: 'Bruit',
+      rows: 'Lignes d’une coupe',
+      columns: 'Colonnes d’une coupe',
+      slices: 'Coupes d’un volume',
+      pixel_mm: 'Taille d’un pixel',
+      slice_mm: 'Distance entre les coupes',
+      tilt_degrees: 'Inclinaison des coupes',
+      repetition_ms: 'Temps de répétition (TR)',
+      echo_ms: 'Temps d’écho (TE)',
+      inversion_ms: 'Temps d’inversion (TI)',
+      tesla: 'Intensité du champ',
       mask_fraction: 'Part marquée',
       confidence: 'Certitude du modèle lui-même',
       embedding: 'Ce que voit le réseau',
@@ -175,6 +186,8 @@ export const PAGES: AnyWords<typeof EN> = {
       `À partir de ${scans} examens. À surveiller dès un PSI de ${watch}, dérive dès ${drift}, et dans les deux cas seulement si la valeur p est sous ${p}.`,
     embedding:
       '« Ce que voit le réseau » compare où les examens se situent dans les caractéristiques propres du réseau (divergence moyenne maximale). Sans verdict, la référence du modèle ne dit rien de tels examens.',
+    acquired:
+      'La façon dont les examens ont été acquis (taille, coupes, temps de la séquence) est jugée par la part des examens hors de tout ce qui a servi à l’entraînement : un site acquiert tous ses examens de la même façon, et cela seul n’est pas une dérive.',
     noScanner: 'appareil inconnu',
     windows: 'Fenêtres',
     windowsAbout:
@@ -198,7 +211,8 @@ export const PAGES: AnyWords<typeof EN> = {
     second: 'Seconde',
     categories: 'Effectifs',
     categoryColumns: ['Comptés par', 'Valeur', 'Première', 'Seconde', 'Indice de stabilité (PSI)', 'Valeur p (khi-deux)'],
-    categoryNames: { answer: 'Réponse', image_kind: 'Type d’image', model: 'Modèle', scanner: 'Appareil', site: 'Site' },
+    categoryNames: { answer: 'Réponse', image_kind: 'Type d’image', model: 'Modèle', scanner: 'Appareil', site: 'Site', orientation: 'Plan des coupes', sequence: 'Séquence' },
+    planes: { axial: 'axial', coronal: 'coronal', sagittal: 'sagittal', oblique: 'oblique' },
     nobodySays: 'personne ne le dit',
   },
 }
