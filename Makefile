@@ -86,7 +86,7 @@ sbom: ## write a bill of materials (CycloneDX) for each program; FOLDER=sbom
 	@python3 scripts/sbom.py "$(or $(FOLDER),sbom)"
 
 .PHONY: seeded
-seeded: ## show that those tests see: fourteen bugs made on purpose, each caught, in a copy of the tree
+seeded: ## show that those tests see: fifteen bugs made on purpose, each caught, in a copy of the tree
 	@scripts/seeded.sh
 
 .PHONY: setup
