@@ -11,6 +11,7 @@ mod engine;
 mod evaluating;
 mod follow;
 mod jobs;
+mod kinds;
 mod model;
 mod open_inference;
 mod passport;
@@ -35,6 +36,7 @@ use tokio_util::sync::CancellationToken;
 use cores::Cores;
 use follow::{Engines, Registry};
 use jobs::Jobs;
+use kinds::Kinds;
 use model::{Ended, Model, end_of};
 use serving::Serving;
 use shadow::{InHand, Shadows};
@@ -200,7 +202,9 @@ pub async fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service
         Priority::VARIANTS.iter().map(|&priority| work(scan_ready(priority), window, false)),
     );
     let bytes = config.bare_model_mib.saturating_mul(1 << 20);
+    let kinds = kinds::server(Kinds::new(serving.clone(), in_hand.clone()), verifier.clone());
     let (grpc, http) = open_inference::faces(serving, in_hand.clone(), verifier, bytes);
+    let grpc = grpc.add_service(kinds);
     let drain = Duration::from_secs(config.drain_s);
     Ok(Service { name: "inference", grpc, http, workers, readiness, drain, ..Default::default() })
 }
