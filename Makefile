@@ -167,6 +167,11 @@ bench-dicom: ## how fast studies are taken by C-STORE and STOW-RS, beside Orthan
 	@scripts/setup.sh test
 	@medseg=$$(scripts/build.sh | tail -n 1) && $(ENV) scripts/bench-dicom.sh "$$(dirname "$$medseg")" $(ARGS)
 
+.PHONY: bench-picker
+bench-picker: ## how often a study's series are chosen rightly where descriptions are silent or lie, by words and by a model that looks; FLAIR=folder T1_CONTRAST=folder, with labelled slices
+	@scripts/setup.sh test
+	@medseg=$$(scripts/build.sh | tail -n 1) && PYTHONPATH="$(MEDSEG_CACHE)/pacs" $(ENV) python3 scripts/bench_picker.py "$$medseg" $(FLAIR) $(T1_CONTRAST) $(ARGS)
+
 .PHONY: lighthouse
 lighthouse: ## what Lighthouse gives the page for its speed, on a laptop and on a phone (fetches it: 100 MB); 90 of 100 are asked, and the first slice of a volume within a second; LEAST=90 SLICE_MS=1000 RUNS=3
 	@scripts/setup.sh test
