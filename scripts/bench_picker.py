@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy
 from PIL import Image
-from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
 KINDS = ["flair", "t1_contrast"]
@@ -69,7 +69,8 @@ def wrapped(pictures, study, words, folder):
         meta = FileMetaDataset()
         meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = MRImageStorage, generate_uid()
         meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        image = FileDataset(None, Dataset(), file_meta=meta, preamble=b"\0" * 128)
+        image = Dataset()
+        image.file_meta = meta
         image.SOPClassUID, image.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
         image.StudyInstanceUID, image.SeriesInstanceUID, image.FrameOfReferenceUID = study, series, frame
         image.PatientName, image.PatientID, image.Modality = "", "", "MR"

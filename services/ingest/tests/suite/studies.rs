@@ -191,7 +191,8 @@ async fn a_study_whose_descriptions_lie_is_picked_by_what_its_series_look_like()
     let (worker, _) = looking();
     let batch = sent_files(&World::asking(worker).await, &lying(), "").await;
     assert_eq!(picked(&batch), [true, false]);
-    let [flair, other] = &reasons(&batch)[..] else { panic!("{batch:?}") };
+    let reasons = reasons(&batch);
+    let [flair, other] = &reasons[..] else { panic!("{batch:?}") };
     let told = |reasons: &[String], how: &str| {
         reasons.starts_with(&[how.to_owned(), "description_denied".to_owned()])
     };

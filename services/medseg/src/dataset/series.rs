@@ -220,7 +220,6 @@ fn labels(path: &Path) -> anyhow::Result<Vec<Labelled>> {
 
 #[cfg(test)]
 mod tests {
-    use imaging::Shape;
     use imaging::encode::{Series, dicom};
     use imaging::phantom::{Phantom, Settings};
 
