@@ -86,7 +86,7 @@ sbom: ## write a bill of materials (CycloneDX) for each program; FOLDER=sbom
 	@python3 scripts/sbom.py "$(or $(FOLDER),sbom)"
 
 .PHONY: seeded
-seeded: ## show that those tests see: fourteen bugs made on purpose, each caught, in a copy of the tree
+seeded: ## show that those tests see: fifteen bugs made on purpose, each caught, in a copy of the tree
 	@scripts/seeded.sh
 
 .PHONY: setup
@@ -166,6 +166,11 @@ connectathon: ## walk one study through Orthanc, dcmtk, an information system an
 bench-dicom: ## how fast studies are taken by C-STORE and STOW-RS, beside Orthanc, and what else is waited for; ARGS='--instances 100 --rounds 1'
 	@scripts/setup.sh test
 	@medseg=$$(scripts/build.sh | tail -n 1) && $(ENV) scripts/bench-dicom.sh "$$(dirname "$$medseg")" $(ARGS)
+
+.PHONY: bench-picker
+bench-picker: ## how often a study's series are chosen rightly where descriptions are silent or lie, by words and by a model that looks; FLAIR=folder T1_CONTRAST=folder, with labelled slices
+	@scripts/setup.sh test
+	@medseg=$$(scripts/build.sh | tail -n 1) && PYTHONPATH="$(MEDSEG_CACHE)/pacs" $(ENV) python3 scripts/bench_picker.py "$$medseg" $(FLAIR) $(T1_CONTRAST) $(ARGS)
 
 .PHONY: lighthouse
 lighthouse: ## what Lighthouse gives the page for its speed, on a laptop and on a phone (fetches it: 100 MB); 90 of 100 are asked, and the first slice of a volume within a second; LEAST=90 SLICE_MS=1000 RUNS=3

@@ -79,9 +79,9 @@ start() {
 secret=$(head -c 24 /dev/urandom | od -An -tx1 | tr -d ' \n')
 delivery_secret=$(head -c 24 /dev/urandom | od -An -tx1 | tr -d ' \n')
 models=$PWD/models/medseg-mr
-export AUTH_URL STORAGE_URL INGEST_URL REGISTRY_URL DRIFT_URL DELIVERY_URL QUEUE_URL=$TEST_AMQP_URL
+export AUTH_URL STORAGE_URL INGEST_URL REGISTRY_URL DRIFT_URL DELIVERY_URL INFERENCE_URL QUEUE_URL=$TEST_AMQP_URL
 AUTH_URL=$(url "$auth") STORAGE_URL=$(url "$storage") INGEST_URL=$(url "$ingest")
-REGISTRY_URL=$(url "$registry") DRIFT_URL=$(url "$drift") DELIVERY_URL=$(url "$delivery")
+REGISTRY_URL=$(url "$registry") DRIFT_URL=$(url "$drift") DELIVERY_URL=$(url "$delivery") INFERENCE_URL=$(url "$worker1")
 
 start objects gcs "$bucket" --folder "$folder/objects"
 password=$(head -c 8 /dev/urandom | od -An -tx1 | tr -d ' \n')

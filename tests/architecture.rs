@@ -181,6 +181,7 @@ fn no_byte_of_an_upload_is_parsed_in_the_process_that_lives_on() {
         "Format",
         "Geometry",
         "ImageKind",
+        "KindPrediction",
         "KnownOfRefused",
         "Limits",
         "Modality",

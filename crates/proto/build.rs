@@ -41,7 +41,7 @@ const SIGN_IN_SECRETS: [&str; 6] = [
 const WHOSE: &str = ".medseg.storage.v1.Whose";
 /// What strangers' clients send: counted before it is unpacked.
 const INFERENCE: &str = "inference";
-const FILES: [&str; 17] = [
+const FILES: [&str; 18] = [
     "inference/v2/open_inference.proto",
     "medseg/audit/v1/audit.proto",
     "medseg/auth/v1/auth.proto",
@@ -55,6 +55,7 @@ const FILES: [&str; 17] = [
     "medseg/events/v1/scan_completed.proto",
     "medseg/events/v1/scan_erased.proto",
     "medseg/events/v1/upload_refused.proto",
+    "medseg/inference/v1/kinds.proto",
     "medseg/ingest/v1/ingest.proto",
     "medseg/registry/v1/registry.proto",
     "medseg/storage/v1/erasure.proto",

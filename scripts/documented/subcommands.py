@@ -274,6 +274,8 @@ def dataset(place):
     place.good(medseg, "phantom", "--format", "dicom", "--slices", "24", "--size", "128", "--out", "studies/one/flair")
     (place.folder / "studies/labels.csv").write_text("study,series,kind\none,flair,flair\n")
     place.good(medseg, "dataset", "series", "studies", says="series chosen rightly: +1 of 1, 100.0 %")
+    place.good(medseg, "dataset", "series", "studies", "--only", "t1_contrast", says="series chosen rightly: +1 of 1, 100.0 %")
+    place.bad(medseg, "dataset", "series", "studies", "--model", "no-such-model", "--device", "cpu", says="no-such-model")
     place.bad(medseg, "dataset", "series", "nowhere", says="nowhere")
     key = ("--key", "a key that nobody guesses, for one run")
     place.good(medseg, "dataset", "deidentify", "studies/one", "--out", "nobodys", *key, says="nobodys: files: 24, refused: 0")

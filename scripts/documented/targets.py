@@ -16,6 +16,7 @@ NAMED = {
     "train-background": "it goes on for hours after the suite; `make train` runs the same program",
     "bench-model": "it fetches PyTorch, 3 GB; stage `documented` runs ours, `medseg bench --network-only`",
     "bench-training": "it fetches PyTorch, 3 GB",
+    "bench-picker": "it measures labelled slices of patients, which the repository has not; stage `documented` runs `medseg dataset series`",
     "manual-pictures": "it writes into the repository; stage `browser` takes the same pictures and compares their names",
     "notebooks": "stage `notebooks` runs the same script",
 }

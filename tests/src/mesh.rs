@@ -107,7 +107,7 @@ impl Mesh {
         for &service in services {
             let mut listen = address[service].clone();
             if parts.iter().any(|part| part.service == service) {
-                // Nobody calls a worker, but each listens.
+                // Of several workers the first is called, but each listens.
                 listen = format!("127.0.0.1:{}", free_port()?);
             }
             let probed = format!("127.0.0.1:{}", free_port()?);
@@ -155,7 +155,10 @@ impl Mesh {
                 }
                 // Receivers of tests are on this machine.
                 "delivery" => say("delivery-networks", "127.0.0.0/8".to_owned()),
-                "ingest" => say("spool", data.path().join("spool").display().to_string()),
+                "ingest" => {
+                    say("spool", data.path().join("spool").display().to_string());
+                    say("inference-url", url("inference"));
+                }
                 "inference" => {
                     say("model-url", "threshold:".to_owned());
                     say("worker", worker_name(parts.len()));

@@ -53,5 +53,8 @@ pub const ADJUDICATED_MAX: usize = 32;
 /// Characters of what somebody reports that went wrong.
 pub const INCIDENT_CHARS_MAX: usize = 4000;
 
+/// Bytes of the slices that a model is asked about before a series is chosen: seven of 1024 x 1024 pixels.
+pub const SHOWN_SLICES_BYTES_MAX: usize = 7 * 1024 * 1024 * 4;
+
 /// Seconds that an upload may take: as long as the slowest that keeps the pace.
 pub const UPLOAD_SECONDS_MAX: u64 = 48 * 3600;

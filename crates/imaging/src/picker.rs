@@ -4,6 +4,7 @@
 //! looks like to a model, and last what somebody typed. Nothing is left out here: who asks is told of every series.
 
 mod choice;
+mod shown;
 #[cfg(test)]
 mod tests;
 
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr};
 
 pub use choice::SeriesChoice;
+pub use shown::{middle, shown_tiles};
 
 use crate::{ImageKind, KindPrediction, Modality};
 
@@ -143,8 +145,16 @@ pub enum Reason {
     Motion,
     /// Its slices lie in several directions.
     Crossed,
-    /// It is of another kind than models are made for.
+    /// It is of another kind than models are made for, as attributes say.
     OtherKind,
+    /// The same, as the image looks.
+    OtherKindByContent,
+    /// The same, as its description says.
+    OtherKindByDescription,
+    /// It looks like another kind than its description says.
+    DescriptionDenied,
+    /// Its attributes leave its kind open, and no model could be asked.
+    NoModelAsked,
     /// No registered model is made for its kind.
     NoModel,
     /// Nothing says of which kind it is.
@@ -202,6 +212,12 @@ impl Reason {
             Self::Motion => "is said to be blurred by motion",
             Self::Crossed => "has slices in several directions",
             Self::OtherKind => "is neither FLAIR nor contrast-enhanced T1",
+            Self::OtherKindByContent => "looks like neither FLAIR nor contrast-enhanced T1",
+            Self::OtherKindByDescription => {
+                "is neither FLAIR nor contrast-enhanced T1, as its description says"
+            }
+            Self::DescriptionDenied => "looks like another kind than its description says",
+            Self::NoModelAsked => "is told by its description only, for no model was asked",
             Self::NoModel => "is of a kind that no registered model is made for",
             Self::UnknownKind => "does not say of which kind it is",
             Self::FewSlices => "has too few slices for a volume",
@@ -218,7 +234,9 @@ impl Reason {
             Self::Preferred
             | Self::KindByAttributes
             | Self::KindByContent
-            | Self::KindByDescription => 1.0,
+            | Self::KindByDescription
+            | Self::DescriptionDenied
+            | Self::NoModelAsked => 1.0,
             Self::RuledOut
             | Self::WrongModality
             | Self::Localizer
@@ -227,7 +245,10 @@ impl Reason {
             | Self::Projection
             | Self::Subtraction
             | Self::Map => 0.0,
-            Self::OtherKind | Self::Crossed => 0.1,
+            Self::OtherKind
+            | Self::OtherKindByContent
+            | Self::OtherKindByDescription
+            | Self::Crossed => 0.1,
             Self::NoModel | Self::MotionCorrected => 0.2,
             Self::FewSlices => 0.3,
             Self::NoGrid | Self::ShortCoverage => 0.4,
@@ -361,7 +382,7 @@ fn reasons(series: &SeriesFacts, registered: &Registered, rules: &[Rule]) -> Vec
     }
     reasons.extend(series.marks.iter().copied().map(marked));
     if modality == Some(Modality::MagneticResonance) {
-        reasons.push(of_kind(series, &registered.kinds));
+        reasons.extend(of_kind(series, &registered.kinds));
     }
     reasons.extend(of_grid(series));
     reasons
@@ -396,14 +417,35 @@ fn marked(mark: Mark) -> Reason {
 }
 
 /// The kind of image: as attributes say, else as it looks, else as it is described.
-fn of_kind(series: &SeriesFacts, kinds: &[ImageKind]) -> Reason {
+fn of_kind(series: &SeriesFacts, kinds: &[ImageKind]) -> Vec<Reason> {
     let (kind, told) = kind_of(series);
-    match kind {
-        ImageKind::Unknown => Reason::UnknownKind,
-        ImageKind::Other => Reason::OtherKind,
-        kind if kinds.is_empty() || kinds.contains(&kind) => told,
+    let mut reasons = vec![match (kind, told) {
+        (ImageKind::Unknown, _) => Reason::UnknownKind,
+        (ImageKind::Other, Reason::KindByContent) => Reason::OtherKindByContent,
+        (ImageKind::Other, Reason::KindByDescription) => Reason::OtherKindByDescription,
+        (ImageKind::Other, _) => Reason::OtherKind,
+        (kind, told) if kinds.is_empty() || kinds.contains(&kind) => told,
         _ => Reason::NoModel,
-    }
+    }];
+    let is_denied =
+        told == Reason::KindByContent && ![ImageKind::Unknown, kind].contains(&series.kind_said);
+    reasons.extend(is_denied.then_some(Reason::DescriptionDenied));
+    reasons
+}
+
+/// Whether a series' kind decides on it, and only what it looks like could tell more of that than somebody's words: attributes say
+/// nothing, and neither a rule nor anything else about the series has decided.
+pub fn is_open(series: &SeriesFacts, registered: &Registered, rules: &[Rule]) -> bool {
+    let of_mr = Modality::of_term(&series.modality) == Some(Modality::MagneticResonance);
+    let unlooked =
+        SeriesFacts { kind_by_content: None, kind_said: ImageKind::Unknown, ..series.clone() };
+    let reasons = reasons(&unlooked, registered, rules);
+    let besides = reasons.iter().filter(|reason| **reason != Reason::UnknownKind);
+    let score: f64 = besides.map(|reason| reason.factor()).product();
+    of_mr
+        && series.kind_by_attributes == ImageKind::Unknown
+        && !reasons.contains(&Reason::Preferred)
+        && score >= FITS_FROM
 }
 
 /// The kind that a series is taken for, and what told it.

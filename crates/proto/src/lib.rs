@@ -73,8 +73,13 @@ pub mod events {
     pub use v1::*;
 }
 
-/// The bare model, as anybody's client asks it: names and numbers are those of the Open Inference Protocol.
+/// The bare model, as anybody's client asks it (names and numbers are those of the Open Inference Protocol); and in `v1` what ingest alone
+/// asks.
 pub mod inference {
+    #[allow(missing_docs, reason = "generated, and documented in `/proto`")]
+    pub mod v1 {
+        tonic::include_proto!("medseg.inference.v1");
+    }
     #[allow(missing_docs, reason = "generated, and documented in `/proto`")]
     pub mod v2 {
         tonic::include_proto!("inference");

@@ -12,6 +12,7 @@ mod evaluating;
 mod follow;
 mod in_hand;
 mod jobs;
+mod kinds;
 mod model;
 mod open_inference;
 mod passport;
@@ -37,6 +38,7 @@ use cores::Cores;
 use follow::{Engines, Registry};
 use in_hand::InHand;
 use jobs::Jobs;
+use kinds::Kinds;
 use model::{Ended, Model, end_of};
 use serving::Serving;
 use shadow::Shadows;
@@ -202,7 +204,9 @@ pub async fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service
         Priority::VARIANTS.iter().map(|&priority| work(scan_ready(priority), window, false)),
     );
     let bytes = config.bare_model_mib.saturating_mul(1 << 20);
+    let kinds = kinds::server(Kinds::new(serving.clone(), in_hand.clone()), verifier.clone());
     let (grpc, http) = open_inference::faces(serving, in_hand.clone(), verifier, bytes);
+    let grpc = grpc.add_service(kinds);
     let drain = Duration::from_secs(config.drain_s);
     Ok(Service { name: "inference", grpc, http, workers, readiness, drain, ..Default::default() })
 }

@@ -62,7 +62,7 @@ impl Uploads {
         token: &str,
     ) -> Result<Batch> {
         let unpacked = AtomicU64::new(0);
-        let choices = self.choices(&groups, upload, token).await?;
+        let choices = self.choices(Some(archive), &groups, upload, token).await?;
         let entries = groups.into_iter().zip(choices).map(|(group, choice)| {
             let first = group.places.first().copied().unwrap_or_default();
             let idempotency_key = key_of(&upload.idempotency_key, first);

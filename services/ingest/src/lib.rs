@@ -10,6 +10,7 @@ mod erased;
 mod export;
 mod feedback;
 mod image;
+mod kinds;
 mod outline;
 mod pack;
 mod partial;
@@ -29,6 +30,7 @@ use domain::{Clock, Random, Result};
 use imaging::Modality;
 pub use jail::Demand;
 use platform::disk::RESERVE_MIB;
+use proto::inference::v1::kinds_client::KindsClient;
 use proto::ingest::ingest_server::IngestServer;
 use proto::storage::erasures_client::ErasuresClient;
 use proto::storage::feedback_client::FeedbackClient;
@@ -167,12 +169,40 @@ pub struct Ports {
     pub random: Random,
 }
 
+/// Where the services that this one calls answer, when it is a process of its own.
+#[derive(Debug, clap::Args)]
+pub struct PeerUrls {
+    /// Where the storage service answers.
+    #[arg(long, env)]
+    storage_url: String,
+
+    /// Where the auth service answers.
+    #[arg(long, env)]
+    auth_url: String,
+
+    /// Where the inference service answers, which says what series of a study look like where nothing but their descriptions tells of
+    /// which kind they are. Without it descriptions do.
+    #[arg(long, env)]
+    inference_url: Option<String>,
+}
+
+impl PeerUrls {
+    /// Connects when the first call is made.
+    pub fn connect(&self) -> Result<Peers> {
+        let [storage, auth] = [&self.storage_url, &self.auth_url].map(|url| Peer::connect(url));
+        let inference = self.inference_url.as_deref().map(Peer::connect).transpose()?;
+        Ok(Peers { storage: storage?, auth: auth?, inference })
+    }
+}
+
 /// Whom this service asks.
 pub struct Peers {
     /// Takes what has been accepted.
     pub storage: Peer,
     /// For the public keys that tokens are verified with.
     pub auth: Peer,
+    /// Says what series look like, where nothing but somebody's words tells their kind; without it words do.
+    pub inference: Option<Peer>,
 }
 
 /// The service, assembled. Fails when the spool cannot be written, or the decoder is not there or not in the jail
@@ -189,6 +219,7 @@ pub fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service> {
     let feedback = FeedbackClient::new(peers.storage.clone());
     let learning = LearningClient::new(peers.storage.clone());
     let series_rules = SeriesRulesClient::new(peers.storage.clone());
+    let kinds = peers.inference.map(KindsClient::new);
     let erasures = ErasuresClient::new(peers.storage);
     let unpacked_max = UNPACKED_TIMES * ((config.upload_mib as u64) << 20);
     let own = ServiceToken::new(peers.auth.clone(), config.service_secret.clone(), clock.clone());
@@ -202,6 +233,7 @@ pub fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service> {
         feedback,
         learning,
         series_rules,
+        kinds,
         erasures,
         own,
         comparing,

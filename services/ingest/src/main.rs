@@ -1,29 +1,22 @@
 use std::process::ExitCode;
 
-use ingest::{Peers, Ports, build};
-use service::{Peer, system_clock, system_random};
+use ingest::{PeerUrls, Ports, build};
+use service::{system_clock, system_random};
 
 #[derive(clap::Args)]
 struct Settings {
     #[command(flatten)]
     ingest: ingest::Config,
 
-    /// Where the storage service answers.
-    #[arg(long, env)]
-    storage_url: String,
-
-    /// Where the auth service answers.
-    #[arg(long, env)]
-    auth_url: String,
+    #[command(flatten)]
+    peers: PeerUrls,
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    service::run(async |config: Settings| {
-        let storage = Peer::connect(&config.storage_url)?;
-        let auth = Peer::connect(&config.auth_url)?;
+    service::run(async |Settings { ingest, peers }| {
         let ports = Ports { clock: system_clock(), random: system_random() };
-        build(config.ingest, ports, Peers { storage, auth })
+        build(ingest, ports, peers.connect()?)
     })
     .await
 }

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::Result;
 use imaging::SeriesFacts;
-use imaging::picker::{Fit, Pick, Preference, Registered, Rule, pick};
+use imaging::picker::{Fit, Pick, Preference, Reason, Registered, Rule, is_open, pick};
 use jail::answer::Group;
 use proto::ingest::UploadHeader;
 use proto::storage::{SeriesFit, SeriesRulesRef};
 use service::claims::{authorised, vouched};
 
+use crate::spool::Spooled;
 use crate::upload::Uploads;
 
 /// What an upload says where each of its series is to be analysed.
@@ -48,9 +49,11 @@ impl Choice {
 }
 
 impl Uploads {
-    /// What becomes of each of the groups, in their order.
+    /// What becomes of each of the groups, in their order. Where an archive holds several series of a study, and nothing but words
+    /// tells the kind of one, a model looks at it.
     pub async fn choices(
         &self,
+        archive: Option<&Spooled>,
         groups: &[Group],
         upload: &UploadHeader,
         token: &str,
@@ -62,9 +65,19 @@ impl Uploads {
         }
         let rules = self.rules(token).await?;
         let registered = Registered { kinds: KINDS.to_vec(), modalities: self.modalities.clone() };
-        let (places, series): (Vec<usize>, Vec<SeriesFacts>) = facts.into_iter().unzip();
-        for (place, found) in places.into_iter().zip(pick(&series, &registered, &rules)) {
-            choices[place] = Choice { fit: Some(asked_for(found, &upload.series)) };
+        let (places, mut series): (Vec<usize>, Vec<SeriesFacts>) = facts.into_iter().unzip();
+        let mut unasked = BTreeSet::new();
+        if let Some(archive) = archive.filter(|_| is_choosing(&upload.series)) {
+            let open = (0..series.len()).filter(|at| is_open(&series[*at], &registered, &rules));
+            let open: Vec<_> = open.map(|at| (at, &groups[places[at]])).collect();
+            let asked = self.look_at(archive, &open, &mut series, token).await;
+            unasked.extend(open.iter().map(|(at, _)| *at).filter(|at| !asked.contains(at)));
+        }
+        for (at, mut found) in pick(&series, &registered, &rules).into_iter().enumerate() {
+            if unasked.contains(&at) {
+                found.fit.reasons.push(Reason::NoModelAsked);
+            }
+            choices[places[at]] = Choice { fit: Some(asked_for(found, &upload.series)) };
         }
         Ok(choices)
     }
@@ -114,6 +127,11 @@ pub fn is_one_study(groups: &[Group]) -> bool {
     scans.len() > 1 && studies.len() == 1 && named
 }
 
+/// Whether how well series fit decides on any of them, by what their sender asks for.
+fn is_choosing(series: &str) -> bool {
+    ![ALL, MARKED].contains(&series)
+}
+
 /// What becomes of a series by what its sender asks for.
 fn asked_for(found: Pick, series: &str) -> Pick {
     let Pick { fit, picked } = found;
@@ -128,7 +146,7 @@ fn asked_for(found: Pick, series: &str) -> Pick {
 
 #[cfg(test)]
 mod tests {
-    use imaging::picker::{Mark, Reason};
+    use imaging::picker::Mark;
 
     use super::*;
 

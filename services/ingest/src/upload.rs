@@ -4,6 +4,7 @@ use domain::{Result, TenantId};
 use futures::Stream;
 use imaging::{KnownOfRefused, Modality, Refusal, RefusalReason};
 use jail::answer::{DecoderAnswer, Group};
+use proto::inference::v1::kinds_client::KindsClient;
 use proto::ingest::UploadHeader;
 use proto::storage::erasures_client::ErasuresClient;
 use proto::storage::feedback_client::FeedbackClient;
@@ -42,6 +43,8 @@ pub struct Uploads {
     pub feedback: FeedbackClient<Peer>,
     pub learning: LearningClient<Peer>,
     pub series_rules: SeriesRulesClient<Peer>,
+    /// Where models are asked what series look like; None: nowhere.
+    pub kinds: Option<KindsClient<Peer>>,
     pub erasures: ErasuresClient<Peer>,
     /// What storage is shown beside the caller's own token.
     pub own: ServiceToken,
@@ -92,7 +95,7 @@ impl Uploads {
                 let batch = self.take_groups(archive, groups, upload, token).await?;
                 return Ok(Ok(Taken::Batch(batch)));
             }
-            let choices = self.choices(&groups, upload, token).await?;
+            let choices = self.choices(None, &groups, upload, token).await?;
             // There is one scan at most among them.
             let of_scan = choices.into_iter().zip(&groups).find(|(_, group)| group.scan);
             choice = of_scan.map(|(choice, _)| choice).unwrap_or_default();
@@ -121,7 +124,7 @@ impl Uploads {
         token: &str,
     ) -> Result<Choice> {
         let groups = self.decoder.alone(file.path()).await?.unwrap_or_default();
-        let choices = self.choices(&groups, upload, token).await?;
+        let choices = self.choices(None, &groups, upload, token).await?;
         Ok(choices.into_iter().next().unwrap_or_default())
     }
 

@@ -12,7 +12,7 @@ use model::dataset::{self, Import, Imported, LeftOut, Part, Shares, Validated};
 use secrecy::SecretString;
 
 use confirmed::Confirmed;
-use series::Accuracy;
+use series::{Accuracy, KINDS, Looking};
 
 /// `medseg dataset …`
 #[derive(clap::Args)]
@@ -98,6 +98,16 @@ enum Action {
     Series {
         /// The folder with the studies.
         folder: PathBuf,
+        /// The model that is asked what series look like, where nothing but their descriptions tells their kind: its folder, or its
+        /// weights. Without it descriptions tell.
+        #[arg(long)]
+        model: Option<PathBuf>,
+        /// Where the network runs: `auto`, `cpu`, `openvino` (the processor, faster) or `cuda:N`.
+        #[arg(long, env, default_value = "auto")]
+        device: String,
+        /// Choose for models of this kind alone.
+        #[arg(long)]
+        only: Option<Sequence>,
     },
     /// Print the version of the data: it changes with every pixel, patient and part, and not with names of files.
     Version {
@@ -113,6 +123,15 @@ enum Action {
 enum Sequence {
     Flair,
     T1Contrast,
+}
+
+impl Sequence {
+    fn kind(self) -> ImageKind {
+        match self {
+            Sequence::Flair => ImageKind::Flair,
+            Sequence::T1Contrast => ImageKind::T1Contrast,
+        }
+    }
 }
 
 /// A part of a data set.
@@ -138,10 +157,7 @@ impl Dataset {
     pub fn run(self) -> anyhow::Result<()> {
         match self.action {
             Action::Import { source, out, sequence } => {
-                let sequence = sequence.map(|sequence| match sequence {
-                    Sequence::Flair => ImageKind::Flair,
-                    Sequence::T1Contrast => ImageKind::T1Contrast,
-                });
+                let sequence = sequence.map(Sequence::kind);
                 imported(&Import { source, out, sequence }.run()?)
             }
             Action::Validate { manifest } => validated(&manifest, &dataset::validate(&manifest)?),
@@ -164,8 +180,10 @@ impl Dataset {
                 Ok(())
             }
             Action::Deidentify { source, out, key } => deidentify::run(&source, &out, &key),
-            Action::Series { folder } => {
-                println!("{}", Accuracy::of(&folder)?);
+            Action::Series { folder, model, device, only } => {
+                let looking = model.map(|model| Looking::with(&model, &device)).transpose()?;
+                let kinds = only.map_or_else(|| KINDS.to_vec(), |only| vec![only.kind()]);
+                println!("{}", Accuracy::of(&folder, &kinds, looking)?);
                 Ok(())
             }
             Action::Version { manifest } => {

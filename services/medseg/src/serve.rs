@@ -185,12 +185,6 @@ impl Services {
         let storage = storage::build(config.rules, ports, peers);
         let to_storage = Peer::within(&storage);
 
-        let peers = ingest::Peers { storage: to_storage.clone(), auth: to_auth.clone() };
-        let config = self.ingest(home, service_secret.clone());
-        let ports = ingest::Ports { clock: clock.clone(), random: random.clone() };
-        let ingest = ingest::build(config, ports, peers)?;
-        let to_ingest = Peer::within(&ingest);
-
         let registry = self.registry(home, to_auth.clone()).await?;
         let to_registry = Peer::within(&registry);
 
@@ -203,6 +197,16 @@ impl Services {
         let ports =
             inference::Ports { queue: queue.clone(), clock: clock.clone(), random: random.clone() };
         let inference = inference::build(config, ports, peers).await?;
+
+        let peers = ingest::Peers {
+            storage: to_storage.clone(),
+            auth: to_auth.clone(),
+            inference: Some(Peer::within(&inference)),
+        };
+        let config = self.ingest(home, service_secret.clone());
+        let ports = ingest::Ports { clock: clock.clone(), random: random.clone() };
+        let ingest = ingest::build(config, ports, peers)?;
+        let to_ingest = Peer::within(&ingest);
 
         let drift_peers =
             drift::Peers { auth: to_auth.clone(), registry: Some(to_registry.clone()) };

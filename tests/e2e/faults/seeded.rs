@@ -17,10 +17,11 @@ const UPLOADS: u64 = 24;
 const PATIENCE: Duration = Duration::from_secs(45);
 
 /// Each bug of the mesh, with the row that should see it.
-const BUGS: [(&str, &str); 12] = [
+const BUGS: [(&str, &str); 13] = [
     ("ack_first", "P1 drift killed"),
     ("answer_without_commit", "D2"),
     ("attempts_without_end", "B9"),
+    ("half_believed", "P1 the DICOM door"),
     ("heard_anew", "B6 news"),
     ("no_fence", "P5"),
     ("no_key", "S2 the answers to clients"),

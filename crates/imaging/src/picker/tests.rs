@@ -99,15 +99,45 @@ fn attributes_come_before_content_and_content_before_words() {
         (series(flair, content(t1, 0.99), other), (flair, Reason::KindByAttributes)),
         (series(unknown, content(t1, 0.99), other), (t1, Reason::KindByContent)),
         (series(unknown, content(t1, 0.6), flair), (flair, Reason::KindByDescription)),
-        (series(unknown, None, other), (other, Reason::OtherKind)),
+        (series(unknown, None, other), (other, Reason::OtherKindByDescription)),
+        (series(unknown, content(other, 0.95), flair), (other, Reason::OtherKindByContent)),
         (series(unknown, None, unknown), (unknown, Reason::UnknownKind)),
         (series(other, content(flair, 1.0), flair), (other, Reason::OtherKind)),
     ];
     for (series, expected) in cases {
         assert_eq!(told(series.clone()), expected, "{series:?}");
     }
+    // Whoever is told that it looks otherwise is told so; and what is silent is not denied.
+    let denied = |said| {
+        fit(&series(unknown, content(flair, 0.97), said))
+            .reasons
+            .contains(&Reason::DescriptionDenied)
+    };
+    assert_eq!([other, t1, flair, unknown].map(denied), [true, true, false, false]);
     let one = Registered { kinds: vec![ImageKind::T1Contrast], ..registered() };
     assert_eq!(Fit::of(&self::flair(), &one, &[]).reasons, [Reason::NoModel]);
+}
+
+#[test]
+fn only_where_the_kind_decides_and_no_attribute_tells_it_the_image_is_to_be_looked_at() {
+    let silent = SeriesFacts { kind_by_attributes: ImageKind::Unknown, ..flair() };
+    let open = |series: &SeriesFacts, rules: &[Rule]| is_open(series, &registered(), rules);
+    // Also where words say something: they may be wrong.
+    for said in [ImageKind::Unknown, ImageKind::Flair, ImageKind::Other] {
+        assert!(open(&SeriesFacts { kind_said: said, ..silent.clone() }, &[]), "{said:?}");
+    }
+    assert!(!open(&flair(), &[]), "its attributes tell it");
+    for closed in [
+        SeriesFacts { marks: [Mark::Localizer].into(), ..silent.clone() },
+        SeriesFacts { grid: None, ..silent.clone() },
+        SeriesFacts { modality: "CT".into(), ..silent.clone() },
+    ] {
+        assert!(!open(&closed, &[]), "{closed:?}");
+    }
+    for preference in [Preference::Prefer, Preference::Never] {
+        let rule = Rule { site: String::new(), contains: "tirm".into(), preference };
+        assert!(!open(&silent, &[rule]), "{preference:?}");
+    }
 }
 
 #[test]

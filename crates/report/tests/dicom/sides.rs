@@ -1,4 +1,5 @@
-//! One body on one side of a head, in each of the 48 orders that a file can have, by each door and in each format.
+//! One body on one side of a head, in each of the 48 orders that a file can have, as each form of it and in each format. That each door makes
+//! the same of them, `services/ingest/tests/suite/orders.rs` shows.
 
 use imaging::encode::{Series, dicom as image, nifti_gz, zip};
 use imaging::phantom::{Solid, SolidSettings};

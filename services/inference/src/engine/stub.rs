@@ -2,7 +2,7 @@ use std::thread;
 use std::time::Duration;
 
 use domain::{ErrorKind, Result};
-use imaging::{ModelInfo, Prepared, TilePrediction};
+use imaging::{ImageKind, ModelInfo, Prepared, TilePrediction};
 use url::Url;
 
 use super::{Engine, tile_predictions, weightless};
@@ -11,12 +11,16 @@ use super::{Engine, tile_predictions, weightless};
 ///
 /// `stub:?ms=50` waits for each batch, `stub:?slice_ms=5` for each slice; `&fault=` is one of
 /// `nan`, `short`, `error`, `panic`, `memory` (more than one slice is too many) and `abort` (a slice that is not
-/// square ends the process).
+/// square ends the process). `&tells=other` is sure that each slice is of that kind.
 pub struct Stub {
     batch: Duration,
     slice: Duration,
     fault: Option<Fault>,
+    tells: Option<ImageKind>,
 }
+
+/// The kinds that one tells which tells any.
+const KINDS: [ImageKind; 3] = [ImageKind::Flair, ImageKind::T1Contrast, ImageKind::Other];
 
 enum Fault {
     Nan,
@@ -30,13 +34,15 @@ enum Fault {
 impl Stub {
     pub fn new(url: &Url) -> Result<Stub> {
         let invalid = |name: &str| ErrorKind::Invalid.error(format!("`{url}`: bad `{name}`"));
-        let mut stub = Stub { batch: Duration::ZERO, slice: Duration::ZERO, fault: None };
+        let (batch, slice) = (Duration::ZERO, Duration::ZERO);
+        let mut stub = Stub { batch, slice, fault: None, tells: None };
         for (name, value) in url.query_pairs() {
             let ms = || value.parse().map(Duration::from_millis).map_err(|_| invalid(&name));
             match &*name {
                 "ms" => stub.batch = ms()?,
                 "slice_ms" => stub.slice = ms()?,
                 "fault" => stub.fault = Some(Fault::named(&value).ok_or_else(|| invalid(&name))?),
+                "tells" => stub.tells = Some(value.parse().map_err(|_| invalid(&name))?),
                 _ => return Err(invalid(&name)),
             }
         }
@@ -60,7 +66,9 @@ impl Fault {
 
 impl Engine for Stub {
     fn model_info(&self) -> ModelInfo {
-        weightless("stub", 0.5, 1)
+        let mut info = weightless("stub", 0.5, 1);
+        info.facts.classes = self.tells.map_or_else(Vec::new, |_| KINDS.to_vec());
+        info
     }
 
     fn predict(&mut self, tiles: &[Prepared], _mirrored: bool) -> Result<Vec<TilePrediction>> {
@@ -87,6 +95,11 @@ impl Engine for Stub {
                 }
             }
         }
-        Ok(tile_predictions(outputs))
+        let mut predictions = tile_predictions(outputs);
+        if let Some(told) = self.tells {
+            let kinds = KINDS.map(|kind| if kind == told { 0.96 } else { 0.02 });
+            predictions.iter_mut().for_each(|prediction| prediction.kinds = kinds.to_vec());
+        }
+        Ok(predictions)
     }
 }

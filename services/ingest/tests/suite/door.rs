@@ -147,7 +147,8 @@ impl Hospitals {
     pub async fn start(&mut self) {
         let service = until(async || {
             let ports = Ports { clock: system_clock(), random: system_random() };
-            let peers = Peers { storage: self.storage.peer.clone(), auth: self.issuer.peer() };
+            let (storage, auth) = (self.storage.peer.clone(), self.issuer.peer());
+            let peers = Peers { storage, auth, inference: None };
             // A process that was killed gives its port and its folder up a moment later.
             build(self.config(), ports, peers).ok()
         })

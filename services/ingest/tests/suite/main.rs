@@ -10,6 +10,7 @@ mod door;
 mod erased;
 mod files;
 mod masks;
+mod orders;
 mod parts;
 mod room;
 mod storage;

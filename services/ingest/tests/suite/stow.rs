@@ -52,7 +52,7 @@ pub async fn by_north(
     stored(hospitals, study, files, &hospitals.tokens[0]).await.unwrap()
 }
 
-async fn completed(
+pub async fn completed(
     hospitals: &Hospitals,
     study: &str,
     instances: Option<u64>,

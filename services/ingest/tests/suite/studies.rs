@@ -1,9 +1,19 @@
 //! Uploads of whole studies: which of their series are analysed, and what becomes of the others.
 
-use imaging::encode::{Series, zip};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use imaging::Volume;
+use imaging::encode::{Series, dicom, zip};
+use proto::inference::v1::kinds_server::{Kinds, KindsServer};
+use proto::inference::v1::shown_part::Part;
+use proto::inference::v1::{KindProbability, ShownPart, ToldKind};
 use proto::ingest::upload_answer::Answer;
 use proto::ingest::{UploadHeader, batch_answer};
 use proto::storage::{Answer as ScanAnswer, Batch, BatchEntry, Scan, State};
+use service::{Peer, Service};
+use tonic::service::Routes;
+use tonic::{Request, Response, Status, Streaming};
 
 use crate::files;
 use crate::world::World;
@@ -26,7 +36,11 @@ fn files_of(series: &[Series]) -> Vec<(String, Vec<u8>)> {
 }
 
 async fn sent(world: &World, series: &str) -> Batch {
-    let archive = zip(&files_of(&study())).unwrap();
+    sent_files(world, &files_of(&study()), series).await
+}
+
+async fn sent_files(world: &World, files: &[(String, Vec<u8>)], series: &str) -> Batch {
+    let archive = zip(files).unwrap();
     let header = UploadHeader { series: series.into(), ..world.header() };
     let answer = world.upload_batch_with(&archive, header).await.unwrap().answer;
     let Some(batch_answer::Answer::Batch(batch)) = answer else { panic!("{answer:?}") };
@@ -104,4 +118,117 @@ async fn who_wants_each_series_analysed_has_each_of_them() {
     for entry in &batch.entries {
         assert_eq!(scan_of(&world, entry).await.state(), State::Queued);
     }
+}
+
+/// What is this bright is no FLAIR to whom the tests ask, and so are none of our phantoms.
+const OTHER_FROM: f32 = 2500.0;
+
+/// Stands in for a model that tells three kinds: here there are no patients to learn that from. It counts how often it is asked.
+struct Looking(Arc<AtomicUsize>);
+
+#[tonic::async_trait]
+impl Kinds for Looking {
+    async fn tell_kind(
+        &self,
+        request: Request<Streaming<ShownPart>>,
+    ) -> Result<Response<ToldKind>, Status> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        let (mut parts, mut bytes, mut expected) = (request.into_inner(), Vec::new(), 0);
+        while let Some(part) = parts.message().await? {
+            match part.part.unwrap() {
+                Part::Header(header) => {
+                    assert_eq!((&*header.modality, header.slices), ("MR", 7));
+                    assert!((header.row_mm - 2.4).abs() < 1e-6, "{header:?}");
+                    expected = 4 * 7 * header.rows as usize * header.columns as usize;
+                }
+                Part::Voxels(more) => bytes.extend_from_slice(&more),
+            }
+        }
+        assert_eq!(bytes.len(), expected);
+        let voxels = bytes.as_chunks::<4>().0.iter().map(|voxel| f32::from_le_bytes(*voxel));
+        let other = if voxels.fold(0.0, f32::max) >= OTHER_FROM { 0.97 } else { 0.01 };
+        let kinds = [("flair", 0.98 - other), ("t1_contrast", 0.02), ("other", other)];
+        let kinds =
+            kinds.map(|(kind, probability)| KindProbability { kind: kind.to_owned(), probability });
+        Ok(Response::new(ToldKind { kinds: kinds.into(), ..ToldKind::default() }))
+    }
+}
+
+/// A worker, and how often it was asked.
+fn looking() -> (Peer, Arc<AtomicUsize>) {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let grpc = Routes::new(KindsServer::new(Looking(asked.clone())));
+    (Peer::within(&Service { name: "kinds", grpc, ..Service::default() }), asked)
+}
+
+/// A series that is so many times as bright, and described so.
+fn looks_and_says(series: &Series, times: f32, words: &str) -> Vec<(String, Vec<u8>)> {
+    let series = series.clone().described(words, "ORIGINAL\\PRIMARY\\M\\SE");
+    let volume = files::stack();
+    let voxels = volume.voxels.iter().map(|voxel| times * voxel).collect();
+    let volume = Volume { voxels, ..volume };
+    let slice = |slice| (format!("{words}/{slice}"), dicom(&volume, &series, slice).unwrap());
+    (0..volume.shape.slices).map(slice).collect()
+}
+
+/// A FLAIR series and one that is none, each called what the other is.
+fn lying() -> Vec<(String, Vec<u8>)> {
+    let flair = Series::of_seed(12);
+    let files = [
+        looks_and_says(&flair, 1.0, "AX T1 pre"),
+        looks_and_says(&flair.beside(13), 6.0, "AX FLAIR"),
+    ];
+    files.concat()
+}
+
+fn reasons(batch: &Batch) -> Vec<Vec<String>> {
+    let reasons = |entry: &BatchEntry| entry.series.clone().unwrap().reasons;
+    batch.entries.iter().map(reasons).collect()
+}
+
+#[tokio::test]
+async fn a_study_whose_descriptions_lie_is_picked_by_what_its_series_look_like() {
+    let (worker, _) = looking();
+    let batch = sent_files(&World::asking(worker).await, &lying(), "").await;
+    assert_eq!(picked(&batch), [true, false]);
+    let reasons = reasons(&batch);
+    let [flair, other] = &reasons[..] else { panic!("{batch:?}") };
+    let told = |reasons: &[String], how: &str| {
+        reasons.starts_with(&[how.to_owned(), "description_denied".to_owned()])
+    };
+    assert!(told(flair, "kind_by_content"), "{flair:?}");
+    assert!(told(other, "other_kind_by_content"), "{other:?}");
+}
+
+#[tokio::test]
+async fn where_no_model_can_be_asked_descriptions_tell_and_that_is_said() {
+    let away = Peer::connect("http://127.0.0.1:1").unwrap();
+    for world in [World::new().await, World::asking(away).await] {
+        let batch = sent_files(&world, &lying(), "").await;
+        assert_eq!(picked(&batch), [false, true]);
+        let reasons = reasons(&batch);
+        assert_eq!(reasons[0][0], "other_kind_by_description");
+        assert_eq!(reasons[1][0], "kind_by_description");
+        for reasons in reasons {
+            assert_eq!(reasons.last().unwrap(), "no_model_asked");
+        }
+        let left = scan_of(&world, &batch.entries[0]).await;
+        assert!(left.reason.contains("no model was asked"), "{left:?}");
+    }
+}
+
+#[tokio::test]
+async fn of_a_study_a_few_series_are_looked_at_and_of_one_whose_every_series_is_wanted_none() {
+    let (worker, asked) = looking();
+    let world = World::asking(worker).await;
+    let first = Series::of_seed(20);
+    let series =
+        |number: u64| looks_and_says(&first.beside(20 + number), 1.0, &format!("s{number}"));
+    let files = (0..10).flat_map(series).collect::<Vec<_>>();
+    sent_files(&world, &files, "all").await;
+    assert_eq!(asked.load(Ordering::Relaxed), 0);
+    let batch = sent_files(&world, &files, "").await;
+    assert_eq!(asked.load(Ordering::Relaxed), 8);
+    let unasked = |reasons: &Vec<String>| reasons.contains(&"no_model_asked".to_owned());
+    assert_eq!(reasons(&batch).iter().filter(|reasons| unasked(reasons)).count(), 2);
 }

@@ -57,11 +57,25 @@ impl World {
         World::by(clock.clock(), ROOM_MIB, |_| ()).await
     }
 
+    /// Where models are asked what series look like.
+    pub async fn asking(inference: Peer) -> World {
+        World::beside(Some(inference), system_clock(), ROOM_MIB, |_| ()).await
+    }
+
     async fn over(disk_reserve_mib: u64, change: impl FnOnce(&mut Config)) -> World {
         World::by(system_clock(), disk_reserve_mib, change).await
     }
 
     async fn by(clock: Clock, disk_reserve_mib: u64, change: impl FnOnce(&mut Config)) -> World {
+        World::beside(None, clock, disk_reserve_mib, change).await
+    }
+
+    async fn beside(
+        inference: Option<Peer>,
+        clock: Clock,
+        disk_reserve_mib: u64,
+        change: impl FnOnce(&mut Config),
+    ) -> World {
         let spool = tempfile::tempdir().unwrap();
         let mut config = Config {
             disk_reserve_mib: ROOM_MIB,
@@ -75,7 +89,7 @@ impl World {
         let rules = Rules { disk_reserve_mib, ..Rules::default() };
         let world = (clock.clone(), random.clone());
         let storage = Storage::open(rules, &issuer, token.clone(), world).await;
-        let peers = Peers { storage: storage.peer.clone(), auth: issuer.peer() };
+        let peers = Peers { storage: storage.peer.clone(), auth: issuer.peer(), inference };
         let service = build(config, Ports { clock, random }, peers).unwrap();
         let ingest = IngestClient::new(Peer::within(&service));
         World { storage, token, admin, issuer, spool, ingest, uploads: AtomicUsize::new(0) }

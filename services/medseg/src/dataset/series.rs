@@ -9,14 +9,18 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use domain::statistics::Rate;
 use imaging::encode::zip;
-use imaging::picker::{self, Pick, Registered, pick};
-use imaging::{Archive, Grouping, ImageKind, Limits, Modality, SeriesFacts};
+use imaging::picker::{self, Pick, Registered, is_open, middle, pick, shown_tiles};
+use imaging::{
+    Archive, Grouping, ImageKind, KindPrediction, Limits, Modality, SeriesFacts, Shape, Volume,
+    decode,
+};
+use model::{Device, Segmenter};
 
 /// What says of each series what it is, beside the studies' folders.
 const LABELS: &str = "labels.csv";
 const HEADER: &str = "study,series,kind";
 /// The kinds of image that models are made for.
-const KINDS: [ImageKind; 2] = [ImageKind::Flair, ImageKind::T1Contrast];
+pub const KINDS: [ImageKind; 2] = [ImageKind::Flair, ImageKind::T1Contrast];
 
 /// A series of which somebody has said what it is.
 struct Labelled {
@@ -27,8 +31,34 @@ struct Labelled {
 
 impl Labelled {
     /// Whether a model is made for it.
-    fn fits(&self) -> bool {
-        KINDS.contains(&self.kind)
+    fn fits(&self, kinds: &[ImageKind]) -> bool {
+        kinds.contains(&self.kind)
+    }
+}
+
+/// A model that is asked what series look like, as ingest asks the one that serves.
+pub struct Looking(Segmenter);
+
+impl Looking {
+    /// With the weights at `model`.
+    pub fn with(model: &Path, device: &str) -> anyhow::Result<Looking> {
+        Ok(Looking(Segmenter::load(model, Device::choose(device)?)?))
+    }
+
+    fn sees(&mut self, volume: Volume, said: ImageKind) -> anyhow::Result<Option<KindPrediction>> {
+        let info = self.0.model_info().clone();
+        let (wanted, slice) = (middle(volume.shape.slices), volume.shape.slice_len());
+        let shape = Shape { slices: wanted.len(), ..volume.shape };
+        let voxels = volume.voxels[wanted.start * slice..wanted.end * slice].to_vec();
+        let shown = Volume { shape, voxels, ..volume };
+        let side = info.facts.readings.of(ImageKind::Unknown, shape.slices).input.side;
+        let tiles = shown_tiles(&shown, info.preprocessing()?, side)?;
+        let seen = self.0.predict(&tiles, false)?;
+        let classes = &info.facts.classes;
+        let told = KindPrediction::of(classes, seen.iter().map(|one| one.kinds.as_slice()));
+        // As ingest believes it.
+        let is_believed = said != ImageKind::Other || classes.contains(&ImageKind::Other);
+        Ok(told.filter(|_| is_believed))
     }
 }
 
@@ -42,8 +72,13 @@ pub struct Accuracy {
 }
 
 impl Accuracy {
-    /// Of the series in that folder, each in `study/series/`, of which `labels.csv` says what they are.
-    pub fn of(folder: &Path) -> anyhow::Result<Accuracy> {
+    /// Of the series in that folder, each in `study/series/`, of which `labels.csv` says what they are, for models of those kinds; with
+    /// `looking` a model is asked where ingest asks one.
+    pub fn of(
+        folder: &Path,
+        kinds: &[ImageKind],
+        mut looking: Option<Looking>,
+    ) -> anyhow::Result<Accuracy> {
         let labelled = labels(&folder.join(LABELS))?;
         let mut studies = BTreeMap::<&str, Vec<&Labelled>>::new();
         for one in &labelled {
@@ -51,14 +86,15 @@ impl Accuracy {
         }
         let mut judged = Vec::new();
         for (study, series) in &studies {
-            judged.extend(choice(folder, study, series)?);
+            judged.extend(choice(folder, study, series, kinds, looking.as_mut())?);
         }
-        Ok(Accuracy::counted(&judged))
+        Ok(Accuracy::counted(&judged, kinds))
     }
 
-    fn counted(judged: &[(&Labelled, SeriesFacts, Pick)]) -> Accuracy {
-        let right =
-            |(labelled, _, pick): &(&Labelled, SeriesFacts, Pick)| pick.fit.fits == labelled.fits();
+    fn counted(judged: &[(&Labelled, SeriesFacts, Pick)], kinds: &[ImageKind]) -> Accuracy {
+        let right = |(labelled, _, pick): &(&Labelled, SeriesFacts, Pick)| {
+            pick.fit.fits == labelled.fits(kinds)
+        };
         let told = judged.iter().filter(|(_, facts, _)| picker::kind(facts) != ImageKind::Unknown);
         let told: Vec<bool> =
             told.map(|(labelled, facts, _)| picker::kind(facts) == labelled.kind).collect();
@@ -107,11 +143,21 @@ fn choice<'a>(
     folder: &Path,
     study: &str,
     series: &[&'a Labelled],
+    kinds: &[ImageKind],
+    mut looking: Option<&mut Looking>,
 ) -> anyhow::Result<Vec<(&'a Labelled, SeriesFacts, Pick)>> {
-    let facts = |one: &&Labelled| facts(&folder.join(study).join(&one.series), study);
-    let facts: Vec<SeriesFacts> = series.iter().map(facts).collect::<anyhow::Result<_>>()?;
     let registered =
-        Registered { modalities: vec![Modality::MagneticResonance], kinds: KINDS.to_vec() };
+        Registered { modalities: vec![Modality::MagneticResonance], kinds: kinds.to_vec() };
+    let mut facts = Vec::with_capacity(series.len());
+    for one in series {
+        let (mut own, archive) = self::facts(&folder.join(study).join(&one.series), study)?;
+        if let Some(looking) = looking.as_deref_mut().filter(|_| is_open(&own, &registered, &[])) {
+            let decoded = decode(&archive, &Limits::default())
+                .map_err(|refusal| anyhow::anyhow!("{study}/{}: {}", one.series, refusal.detail))?;
+            own.kind_by_content = looking.sees(decoded.volume, own.kind_said)?;
+        }
+        facts.push(own);
+    }
     let picks = pick(&facts, &registered, &[]);
     Ok(series
         .iter()
@@ -122,8 +168,8 @@ fn choice<'a>(
         .collect())
 }
 
-/// What the headers of the series in that folder say; its study is the one that the labels name.
-fn facts(folder: &Path, study: &str) -> anyhow::Result<SeriesFacts> {
+/// What the headers of the series in that folder say, and its files as a zip; its study is the one that the labels name.
+fn facts(folder: &Path, study: &str) -> anyhow::Result<(SeriesFacts, Vec<u8>)> {
     let mut files = Vec::new();
     let entries =
         fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
@@ -136,14 +182,13 @@ fn facts(folder: &Path, study: &str) -> anyhow::Result<SeriesFacts> {
             files.push((name, bytes));
         }
     }
-    let mut archive = Archive::open(Cursor::new(zip(&files)?), Limits::default())
-        .map_err(|refusal| anyhow::anyhow!("{}: {}", folder.display(), refusal.detail))?;
-    let groups = archive
-        .groups(Grouping::Alone)
+    let bytes = zip(&files)?;
+    let groups = Archive::open(Cursor::new(&bytes), Limits::default())
+        .and_then(|mut archive| archive.groups(Grouping::Alone))
         .map_err(|refusal| anyhow::anyhow!("{}: {}", folder.display(), refusal.detail))?;
     let mut series = groups.into_iter().filter_map(|group| group.series);
     match (series.next(), series.next()) {
-        (Some(facts), None) => Ok(SeriesFacts { study: study.to_owned(), ..facts }),
+        (Some(facts), None) => Ok((SeriesFacts { study: study.to_owned(), ..facts }, bytes)),
         (None, _) => bail!("{} holds no DICOM series", folder.display()),
         (Some(_), Some(_)) => bail!("{} holds several DICOM series", folder.display()),
     }
@@ -175,7 +220,6 @@ fn labels(path: &Path) -> anyhow::Result<Vec<Labelled>> {
 
 #[cfg(test)]
 mod tests {
-    use imaging::Shape;
     use imaging::encode::{Series, dicom};
     use imaging::phantom::{Phantom, Settings};
 
@@ -203,13 +247,16 @@ mod tests {
         written(&place.path().join("b/lies"), &Series::of_seed(3));
         let labels = "study,series,kind\na,flair,flair\na,map,other\nb,lies,other\n";
         fs::write(place.path().join(LABELS), labels).unwrap();
-        let accuracy = Accuracy::of(place.path()).unwrap();
+        let accuracy = Accuracy::of(place.path(), &KINDS, None).unwrap();
         let counts = |rate: &Rate| (rate.count, rate.of);
         assert_eq!((counts(&accuracy.series), counts(&accuracy.studies)), ((2, 3), (1, 2)));
         assert_eq!((counts(&accuracy.kinds), accuracy.wrong.len()), ((2, 3), 1));
         let said = accuracy.to_string();
         assert!(said.contains("wrong: b/lies is other and was taken for flair"), "{said}");
         assert!(said.contains("2 of 3, 66.7 % (95 % interval 20.8 to 93.9 %)"), "{said}");
+        // Where models are made for another kind alone, none of them is wanted.
+        let other = Accuracy::of(place.path(), &[ImageKind::T1Contrast], None).unwrap();
+        assert_eq!((counts(&other.series), counts(&other.kinds)), ((3, 3), (2, 3)));
     }
 
     #[test]
@@ -217,7 +264,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let refused = |text: &str| {
             fs::write(place.path().join(LABELS), text).unwrap();
-            Accuracy::of(place.path()).err().unwrap().to_string()
+            Accuracy::of(place.path(), &KINDS, None).err().unwrap().to_string()
         };
         assert!(refused("a,b,c\n").contains(HEADER));
         assert!(refused("study,series,kind\na,b\n").contains("line 2"));

@@ -5321,7 +5321,7 @@ export interface components {
          * @description What speaks for a series, or against it.
          * @enum {string}
          */
-        SeriesReason: "preferred" | "kind_by_attributes" | "kind_by_content" | "kind_by_description" | "ruled_out" | "wrong_modality" | "localizer" | "mosaic" | "capture" | "projection" | "subtraction" | "map" | "derived" | "motion_corrected" | "motion" | "crossed" | "other_kind" | "no_model" | "unknown_kind" | "few_slices" | "no_grid" | "thick_slices" | "coarse_pixels" | "short_coverage";
+        SeriesReason: "preferred" | "kind_by_attributes" | "kind_by_content" | "kind_by_description" | "ruled_out" | "wrong_modality" | "localizer" | "mosaic" | "capture" | "projection" | "subtraction" | "map" | "derived" | "motion_corrected" | "motion" | "crossed" | "other_kind" | "other_kind_by_content" | "other_kind_by_description" | "description_denied" | "no_model_asked" | "no_model" | "unknown_kind" | "few_slices" | "no_grid" | "thick_slices" | "coarse_pixels" | "short_coverage";
         /** @description A hospital's own word about series. */
         SeriesRule: {
             contains: string;
