@@ -18,7 +18,7 @@ use service::claims::SigningKey;
 use sqlx::{Any, Executor};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use crate::waiting::Asker;
+use crate::waiting::{Asker, counted};
 use account::{Account, FORGOTTEN_AFTER_MS, Tally};
 
 /// For how long it is known where an owner has signed in from.
@@ -64,7 +64,8 @@ impl Throttle {
 
     /// Begins an attempt; `Exhausted` for one that comes too early.
     pub async fn guess(&self, user_name: &str, place: &str) -> Result<Guess> {
-        let of = Of { account: self.digest(&[user_name]), place: self.digest(&[user_name, place]) };
+        let place = self.digest(&[user_name, &counted(place)]);
+        let of = Of { account: self.digest(&[user_name]), place };
         let turn = self.turns.take(&of.account).await;
         let at_ms = self.clock.now_ms();
         let mut seen = of.read(self.database.pool()).await?;
