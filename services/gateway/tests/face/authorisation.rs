@@ -79,7 +79,7 @@ enum Expected {
     Forbidden,
     /// Neither.
     Admitted,
-    /// Not the former.
+    /// Not the first: the rest is no question of the role alone.
     Known,
     Anything,
 }

@@ -11,6 +11,7 @@ mod erased;
 mod files;
 mod masks;
 mod parts;
+mod roles;
 mod room;
 mod storage;
 mod stow;

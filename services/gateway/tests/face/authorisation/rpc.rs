@@ -24,8 +24,8 @@ use super::{Expected, Ids, May, ROLES, Tally, fields, has_own, rows, value};
 use crate::mesh::{Faces, Mesh};
 use crate::{Way, reach};
 
-/// Service and method; who may; its ids; `ok` where it succeeds with those of the own hospital. Ingest's are played where ingest
-/// itself runs.
+/// Service and method; who may; its ids; `ok` where it succeeds with those of the own hospital. Ingest's are played by
+/// `services/ingest/tests/suite/roles.rs`.
 const TABLE: &str = "
     auth Providers/Begin            | *
     auth Providers/Finish           | *
@@ -223,7 +223,9 @@ impl Contract {
 
     fn message(&self, name: &str) -> DescriptorProto {
         let mut all = self.0.file.iter().flat_map(|file| {
-            file.message_type.iter().map(|one| (format!(".{}.{}", file.package(), one.name()), one))
+            file.message_type
+                .iter()
+                .map(move |one| (format!(".{}.{}", file.package(), one.name()), one))
         });
         let found = all.find(|(full, _)| full == name);
         found.unwrap_or_else(|| panic!("the contract has no {name}")).1.clone()
