@@ -76,6 +76,11 @@ mutated: ## 70,000 damaged files through the jailed decoder: each is refused in 
 	@$(ENV) cargo build --quiet --package jail --bins
 	@MUTATED_FILES=$(or $(FILES),70000) $(ENV) cargo test --quiet --package ingest --test suite -- flipped_bits --nocapture
 
+.PHONY: authorisation
+authorisation: ## 100,000 calls of every route and RPC, as each role, with ids of its own hospital, of another and of nobody; CALLS=100000
+	@scripts/setup.sh build
+	@CALLS=$(or $(CALLS),100000) $(ENV) cargo test --quiet --package gateway --test face -- authorisation:: --nocapture
+
 .PHONY: reproducible
 reproducible: ## build release programs twice, in two folders, and compare them byte by byte; PACKAGES='gateway auth jail'
 	@scripts/setup.sh build

@@ -318,6 +318,7 @@ def main():
         {**good, "ingress": {"enabled": True, "className": "gce", "host": "medseg.example.org"}},
         {**good, "gateway": {"enabled": True, "host": "", "certificateMap": "medseg"}},
         {**good, "gateway": {"enabled": True, "host": "medseg.example.org"}},
+        {**good, "gateway": {"enabled": True, "host": "medseg.example.org", "certificateMap": "medseg", "proxyCidrs": ["130.211.0.0"]}},
         {**good, "image": {**good["image"], "digests": {"gateway": f"sha256:{64 * '0'}"}}},
         {**good, "mutualTls": {"enabled": True}},
         {**good, "evaluation": {"enabled": True}},

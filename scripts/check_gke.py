@@ -8,6 +8,8 @@ PROBES_PORT = 8081
 LONG_S = 1800
 UNITS = {"": 1, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
 GPU = "nvidia.com/gpu"
+# Whence Google's load balancers hand requests on, and ask for health.
+FRONT_ENDS = {"35.191.0.0/16", "130.211.0.0/22"}
 
 
 def of_kind(manifests, *kinds):
@@ -95,6 +97,14 @@ def faults_of_way_in(manifests):
         if ingress["spec"].get("ingressClassName", "").startswith("gce"):
             yield "GKE's controller does not look at ingressClassName, and its load balancer ends uploads after 30 seconds"
     services = {manifest["metadata"]["name"]: manifest for manifest in of_kind(manifests, "Service")}
+    trusted = {
+        network
+        for _, spec in pods(manifests) for container in spec["containers"] for entry in container.get("env", []) if entry["name"] == "TRUSTED_PROXIES"
+        for network in entry["value"].split(",")
+    }
+    # Google's front ends, and the balancer's own address, which stands last in X-Forwarded-For.
+    if of_kind(manifests, "Gateway") and not (FRONT_ENDS < trusted and any(network.endswith(("/32", "/128")) for network in trusted)):
+        yield "the gateway takes the load balancer for all of its callers"
     for gateway in of_kind(manifests, "Gateway"):
         name = gateway["metadata"]["name"]
         listeners = {listener["name"]: listener for listener in gateway["spec"]["listeners"]}
@@ -141,7 +151,7 @@ def faults_of_backend(manifests, service, backend):
         for rule in one["spec"].get("ingress") or [] if {"port": "probes"} in rule["ports"]
         for peer in rule.get("from") or [] if "ipBlock" in peer
     }
-    if not {"35.191.0.0/16", "130.211.0.0/22"} <= allowed:
+    if not FRONT_ENDS <= allowed:
         yield f"the network keeps Google's health checks from {name}"
 
 
@@ -194,6 +204,7 @@ BROKEN = (
     (without_disk, "no limits of ephemeral storage"),
     (without_env("LD_LIBRARY_PATH"), "driver is not found"),
     (without_env("DEVICE"), "does not fail aloud"),
+    (without_env("TRUSTED_PROXIES"), "takes the load balancer for all"),
     (without_env("PROBES"), "no port of their own"),
     (without_env("LOG_FORMAT"), "no severity"),
     (without("GCPBackendPolicy"), "are cut off"),

@@ -87,6 +87,9 @@ class Plan:
         known = {"email": email, "member": f"serviceAccount:{email}"}
         if kind == "google_service_account" and attribute in known:
             return known[attribute]
+        # Google's to choose: that of the chart's example.
+        if (kind, attribute) == ("google_compute_global_address", "address"):
+            return "203.0.113.7"
         if attribute == "connection_name":
             return f"{project}:{self.value(block.get('region'))}:{self.value(block.get('name'))}"
         return self.value(block[attribute], key) if attribute in block else f"({kind}.{name}.{attribute})"

@@ -8,6 +8,7 @@ locals {
       host           = var.host
       certificateMap = google_certificate_manager_certificate_map.medseg.name
       address        = google_compute_global_address.gateway.name
+      ip             = google_compute_global_address.gateway.address
     }
     services = {
       auth     = { identity = google_service_account.service["auth"].email }

@@ -78,6 +78,8 @@ TARGETS = {
     # Stage `rust` feeds each target a few hundred times; the programs that `make mutated` needs are those of the suite.
     "fuzz": lambda place: make(place, "fuzz", MINUTES="1", TARGET="acknowledgment"),
     "mutated": lambda place: make(place, "mutated", says="damaged files", FILES="120"),
+    # Once through both tables, as stage `rust` does.
+    "authorisation": lambda place: make(place, "authorisation", says=r"REST: \d+ calls, 0 mismatches", CALLS="1"),
     "sbom": lambda place: make(place, "sbom", says=r"\nmedseg: \d+ components", FOLDER=str(place.folder / "sbom")),
     "train": lambda place: make(place, "train", says=r"^[0-9.]+$", ARGS="--speed --side 64 --batch 2 --replicas 1 --steps 1 --phantoms 2"),
     "evaluate": lambda place: make(place, "evaluate", says="volume off by", ARGS="--phantoms 5"),

@@ -14,6 +14,7 @@ mod id;
 pub mod identity;
 pub mod limits;
 mod moment;
+mod network;
 mod pause;
 mod priority;
 #[cfg(feature = "statistics")]
@@ -34,5 +35,6 @@ pub use id::{
 };
 pub use identity::Identity;
 pub use moment::rfc3339;
+pub use network::{Network, neighbourhood};
 pub use pause::{seconds_said, try_again_in};
 pub use priority::Priority;

@@ -292,6 +292,15 @@ pub fn failed(error: sqlx::Error) -> Error {
     kind.error(message).because(error)
 }
 
+/// Whether a unit was given up because it and another waited for each other. It changed nothing, and made again it goes on.
+pub fn is_deadlock(error: &Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|it| it.downcast_ref::<sqlx::Error>());
+    matches!(cause, Some(sqlx::Error::Database(cause)) if cause.code().as_deref() == Some(DEADLOCK))
+}
+
+/// SQLSTATE's serialization failure: MySQL's `ER_LOCK_DEADLOCK`.
+const DEADLOCK: &str = "40001";
+
 /// The same unit may succeed later.
 const BUSY: (ErrorKind, &str) = (ErrorKind::Unavailable, "the database is busy");
 
@@ -311,8 +320,7 @@ fn of_code(code: &str) -> (ErrorKind, &'static str) {
         Some(8) => (ErrorKind::Unavailable, "the database is read-only"),
         Some(10) => (ErrorKind::Unavailable, "the database cannot reach its disk"),
         Some(13) => (ErrorKind::Unavailable, "the database's disk is full"),
-        // Deadlock.
-        _ if code == "40001" => BUSY,
+        _ if code == DEADLOCK => BUSY,
         _ => (ErrorKind::Internal, "a database request failed"),
     }
 }

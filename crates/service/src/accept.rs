@@ -1,11 +1,12 @@
 //! Connections, from their acceptance to their end.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use axum::extract::{ConnectInfo, Request};
 use axum::middleware::{Next, from_fn};
-use axum::{Extension, Router};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
@@ -16,6 +17,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::connections::Connections;
+use crate::proxies::Proxies;
 use crate::tls::Tls;
 
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -34,15 +36,17 @@ const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 /// How long requests may take to finish once the process is told to stop; workers have their time after that.
 const DRAIN_REQUESTS: Duration = Duration::from_secs(6);
 
-/// Accepts connections until `shutdown`, then waits for those that are open.
+/// Accepts connections until `shutdown`, then waits for those that are open. Each request has with it the address of whoever asks,
+/// as `ConnectInfo`, also where one of the `proxies` hands it on.
 pub async fn accept(
     listener: TcpListener,
     tls: Option<&Tls>,
+    proxies: &Proxies,
     router: Router,
     shutdown: &CancellationToken,
 ) {
     let (server, open) = (server(), GracefulShutdown::new());
-    let connections = Connections::limited_by_the_system();
+    let connections = Connections::limited_by_the_system(proxies);
     while let Some(accepted) = shutdown.run_until_cancelled(listener.accept()).await {
         let Ok((stream, caller)) = accepted else {
             tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
@@ -54,9 +58,13 @@ pub async fn accept(
         };
         let _ = stream.set_nodelay(true);
         let first = Arc::clone(&admitted.first_request);
-        let router = router.clone().layer(Extension(ConnectInfo(caller)));
-        let router = router.layer(from_fn(move |request: Request, next: Next| {
+        let proxies = proxies.clone();
+        let router = router.clone().layer(from_fn(move |mut request: Request, next: Next| {
             first.came();
+            let asks = proxies.caller(caller.ip(), request.headers());
+            // Of which port of theirs somebody asks whom a proxy speaks for, nobody says.
+            let asks = ConnectInfo(SocketAddr::new(asks, caller.port()));
+            request.extensions_mut().insert(asks);
             next.run(request)
         }));
         let service = TowerToHyperService::new(router);

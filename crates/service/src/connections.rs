@@ -1,12 +1,14 @@
 use std::collections::VecDeque;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
+use domain::neighbourhood;
 use rustix::process::{Resource, getrlimit};
 use tokio_util::sync::CancellationToken;
 
+use crate::proxies::Proxies;
 use crate::shares::{Share, Shares};
 
 /// The limit on open files where the system has none.
@@ -19,12 +21,13 @@ const PART_OF_ADDRESS: usize = 8;
 /// So many more may be open for the moment that one that was sent away takes to close.
 const PART_CLOSING: usize = 8;
 
-/// The connections that a listener has open. While there is room, anybody may have any number of them, as a proxy in front of
-/// all callers does; when it becomes scarce, no address keeps others out. When there is none, the connection that has waited
+/// The connections that a listener has open. While there is room, anybody may have any number of them; when it becomes scarce, no
+/// address keeps others out but those of the proxies in front of all callers. When there is none, the connection that has waited
 /// longest for its first request makes room: who has a request sends it at once.
 #[derive(Clone)]
 pub struct Connections {
     most: usize,
+    proxies: Proxies,
     open: Shares<IpAddr>,
     waiting: Arc<Mutex<VecDeque<Weak<FirstRequest>>>>,
 }
@@ -77,21 +80,24 @@ impl FirstRequest {
 
 impl Connections {
     /// As many as the process's limit on open files bears.
-    pub fn limited_by_the_system() -> Connections {
+    pub fn limited_by_the_system(proxies: &Proxies) -> Connections {
         let files = getrlimit(Resource::Nofile).current.unwrap_or(OPEN_FILES).min(OPEN_FILES);
-        Connections::at_most((files / PART_OF_FILES).max(1) as usize)
+        let most = (files / PART_OF_FILES).max(1) as usize;
+        Connections { proxies: proxies.clone(), ..Connections::at_most(most) }
     }
 
     fn at_most(most: usize) -> Connections {
-        Connections { most, open: Shares::default(), waiting: Arc::default() }
+        let (proxies, open) = (Proxies::default(), Shares::default());
+        Connections { most, proxies, open, waiting: Arc::default() }
     }
 
     /// Admits a connection from `address`, if there is room or somebody to make it.
     pub fn admit(&self, address: IpAddr) -> Option<Admitted> {
+        let is_proxy = self.proxies.have(address);
         let (address, most) = (neighbourhood(address), self.most);
         let admitted = self.open.take(address, |open| {
             let is_crowded = open.all() >= most / CROWDED;
-            let has_its_part = open.of(&address) >= (most / PART_OF_ADDRESS).max(1);
+            let has_its_part = !is_proxy && open.of(&address) >= (most / PART_OF_ADDRESS).max(1);
             if is_crowded && has_its_part {
                 return Err(());
             }
@@ -126,16 +132,6 @@ impl Connections {
     }
 }
 
-/// The addresses that count as one: an IPv6 host has the whole /64.
-fn neighbourhood(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
-            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)))
-        }
-        address => address,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,6 +158,21 @@ mod tests {
             Ok::<(), ()>(())
         });
         assert!(last.is_ok());
+    }
+
+    #[test]
+    fn a_proxy_in_front_of_all_callers_may_have_all_of_them() {
+        let proxies = Proxies::within(&["192.0.2.1/32".parse().unwrap()]);
+        let connections = Connections { proxies, ..Connections::at_most(64) };
+        let busy = |text: &str| {
+            let admitted = connections.admit(address(text))?;
+            admitted.first_request.came();
+            Some(admitted)
+        };
+        let open: Vec<_> = (0..100).filter_map(|_| busy("192.0.2.1")).collect();
+        assert_eq!(open.len(), 64);
+        drop(open);
+        assert_eq!((0..100).filter_map(|_| busy("192.0.2.2")).collect::<Vec<_>>().len(), 32);
     }
 
     #[test]

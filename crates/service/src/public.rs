@@ -9,12 +9,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use domain::{ErrorKind, Result};
+use domain::{ErrorKind, Network, Result};
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
 
 use crate::choose_tls;
+use crate::proxies::Proxies;
 use crate::tls::{PROTOCOLS, certificates, invalid, read};
 
 /// How often the files are looked at: a renewed certificate is shown this much later at most.
@@ -36,16 +37,28 @@ pub struct PublicSettings {
     /// an address that other machines reach is refused.
     #[arg(long, env)]
     pub behind_proxy: bool,
+
+    /// The networks of the proxies in front, such as `10.20.0.0/16,192.0.2.7/32`. Of what comes by them the caller's address is the last
+    /// of `X-Forwarded-For` that is no such proxy's; without them that header is ignored, and the address is that of the connection.
+    #[arg(long, env, value_delimiter = ',')]
+    pub trusted_proxies: Vec<Network>,
 }
 
 impl PublicSettings {
-    /// Reads the certificate, if one is configured. `Invalid` names the file that is not valid.
+    /// Reads the certificate, if one is configured. `Invalid` names the file, or the setting, that is not valid.
     pub fn open(&self) -> Result<Public> {
+        if self.trusted_proxies.iter().any(|network| network.is_everything()) {
+            return Err(ErrorKind::Invalid.error(
+                "TRUSTED_PROXIES names every address there is, so that anybody could say where they come from: name the networks of the \
+                 proxies in front",
+            ));
+        }
         let certificate = match (&self.public_tls_certificate, &self.public_tls_key) {
             (Some(certificate), Some(key)) => Some(Certificate::read(certificate, key)?),
             _ => None,
         };
-        Ok(Public { certificate, behind_proxy: self.behind_proxy })
+        let proxies = Proxies::within(&self.trusted_proxies);
+        Ok(Public { certificate, behind_proxy: self.behind_proxy, proxies })
     }
 }
 
@@ -56,6 +69,8 @@ pub struct Public {
     pub certificate: Option<Certificate>,
     /// TLS ends in front of it, and nobody comes by another way.
     pub behind_proxy: bool,
+    /// Who is believed of whom they ask for.
+    pub proxies: Proxies,
 }
 
 impl Public {
@@ -155,6 +170,21 @@ fn config([certificate, key]: &[Vec<u8>; 2]) -> Result<Arc<ServerConfig>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whoever_trusts_everybody_is_refused() {
+        for (networks, said) in [
+            (["10.0.0.0/8", "0.0.0.0/0"], Some("TRUSTED_PROXIES")),
+            (["::/0", "10.0.0.0/8"], Some("TRUSTED_PROXIES")),
+            (["10.0.0.0/8", "fd00::/8"], None),
+        ] {
+            let trusted_proxies = networks.iter().map(|network| network.parse().unwrap()).collect();
+            let settings = PublicSettings { trusted_proxies, ..PublicSettings::default() };
+            let refused = settings.open().err().map(|error| error.to_string());
+            assert_eq!(refused.is_some(), said.is_some(), "{networks:?}");
+            assert!(refused.unwrap_or_default().contains(said.unwrap_or_default()));
+        }
+    }
 
     #[test]
     fn an_address_of_other_machines_is_refused_in_the_clear() {

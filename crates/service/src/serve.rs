@@ -24,6 +24,7 @@ use crate::accept::accept;
 use crate::failures::{catch_panics, logged};
 use crate::health::Readiness;
 use crate::peer::timeout_of;
+use crate::proxies::Proxies;
 use crate::tls::Tls;
 use crate::{Identity, Service, Worker, asked, telemetry};
 
@@ -81,13 +82,13 @@ pub async fn serve_at(
     };
     let router = router(service.name, grpc, http);
 
-    let tls = match service.public {
-        Some(public) => public.certificate.map(Tls::Public),
-        None => identity.map(Tls::Mutual),
+    let (tls, proxies) = match service.public {
+        Some(public) => (public.certificate.map(Tls::Public), public.proxies),
+        None => (identity.map(Tls::Mutual), Proxies::default()),
     };
     let running = Running::start(service.workers, service.drain, &shutdown);
     let reporting = tokio::spawn(report(reporter, readiness));
-    accept(calls, tls.as_ref(), router, &shutdown).await;
+    accept(calls, tls.as_ref(), &proxies, router, &shutdown).await;
     let outcome = running.end().await;
     reporting.abort();
     if let Some(probing) = probing {
@@ -112,7 +113,8 @@ pub async fn run_workers(
 
 /// Answers probes for as long as the process lives: also while it drains, when they say so.
 async fn answer_probes(listener: TcpListener, readiness: Readiness) {
-    accept(listener, None, probed(readiness), &CancellationToken::new()).await;
+    let nobody = Proxies::default();
+    accept(listener, None, &nobody, probed(readiness), &CancellationToken::new()).await;
 }
 
 /// The workers of a service, at work.

@@ -213,7 +213,7 @@ fn what_is_no_certificate_is_named() {
 /// A service for people, with the certificate in `folder`.
 async fn open_to_people(folder: &Path) -> SocketAddr {
     let certificate = Certificate::read(&folder.join("certificate"), &folder.join("key")).unwrap();
-    let public = Public { certificate: Some(certificate), behind_proxy: false };
+    let public = Public { certificate: Some(certificate), ..Public::default() };
     let http = Router::new().route("/hello", get(|| async { "hello" }));
     let service = Service { name: "open", http, public: Some(public), ..Service::default() };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

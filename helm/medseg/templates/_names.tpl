@@ -49,6 +49,21 @@ capabilities: { drop: [ALL] }
 {{ if .Values.mutualTls.enabled }}https{{ else }}http{{ end }}
 {{- end }}
 
+{{/* Who hands requests on to the gateway, and is believed of whose they are. */}}
+{{- define "medseg.trustedProxies" -}}
+{{- $networks := list }}
+{{- if .Values.gateway.enabled }}
+{{- $networks = .Values.gateway.proxyCidrs }}
+{{- with .Values.gateway.ip }}
+{{- $networks = append $networks (printf "%s/%s" . (ternary "128" "32" (contains ":" .))) }}
+{{- end }}
+{{- end }}
+{{- if .Values.ingress.enabled }}
+{{- $networks = concat $networks (.Values.ingress.proxyCidrs | default list) }}
+{{- end }}
+{{- join "," $networks }}
+{{- end }}
+
 {{- define "medseg.env" -}}
 {{- $service := index .root.Values.services .name }}
 {{- if .root.Values.mutualTls.enabled }}
@@ -70,6 +85,11 @@ capabilities: { drop: [ALL] }
 # Where GKE puts the node's driver; and a worker that finds no GPU says so at once, in place of being a slow one.
 - { name: LD_LIBRARY_PATH, value: /usr/local/nvidia/lib64 }
 - { name: DEVICE, value: "cuda:0" }
+{{- end }}
+{{- if and (eq .name "gateway") (not (hasKey $service.env "TRUSTED_PROXIES")) }}
+{{- with include "medseg.trustedProxies" .root }}
+- { name: TRUSTED_PROXIES, value: {{ . | quote }} }
+{{- end }}
 {{- end }}
 {{- range $key, $value := $service.env }}
 - { name: {{ $key }}, value: {{ tpl $value $.root | quote }} }

@@ -18,7 +18,7 @@ use service::claims::SigningKey;
 use sqlx::{Any, Executor};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use crate::waiting::Asker;
+use crate::waiting::{Asker, counted};
 use account::{Account, FORGOTTEN_AFTER_MS, Tally};
 
 /// For how long it is known where an owner has signed in from.
@@ -28,6 +28,8 @@ const PLACES_MAX: i64 = 64;
 /// Rows that are kept of failures; beyond, those that say least are forgotten, some at once.
 const FAILED_MAX: i64 = 10_000;
 const FORGOTTEN_AT_ONCE: i64 = 256;
+/// How often a change is made anew that another instance has got in the way of.
+const TRIES: usize = 5;
 /// The place of the row that counts for an account as a whole.
 const ANYWHERE: &str = "";
 
@@ -64,7 +66,8 @@ impl Throttle {
 
     /// Begins an attempt; `Exhausted` for one that comes too early.
     pub async fn guess(&self, user_name: &str, place: &str) -> Result<Guess> {
-        let of = Of { account: self.digest(&[user_name]), place: self.digest(&[user_name, place]) };
+        let place = self.digest(&[user_name, &counted(place)]);
+        let of = Of { account: self.digest(&[user_name]), place };
         let turn = self.turns.take(&of.account).await;
         let at_ms = self.clock.now_ms();
         let mut seen = of.read(self.database.pool()).await?;
@@ -135,7 +138,7 @@ impl Guess {
         .await
     }
 
-    async fn change(&self, what: impl FnOnce(&mut Account) + Send + 'static) -> Result<()> {
+    async fn change(&self, what: impl Fn(&mut Account) + Clone + Send + 'static) -> Result<()> {
         let changed = move |account: &mut Account| {
             what(account);
             Ok(())
@@ -149,22 +152,37 @@ async fn change(
     database: &Database,
     of: Of,
     now_ms: i64,
-    what: impl FnOnce(&mut Account) -> Result<()> + Send + 'static,
+    what: impl Fn(&mut Account) -> Result<()> + Clone + Send + 'static,
 ) -> Result<Account> {
-    let changed = of.clone();
-    let (before, is_new) = database
-        .unit(move |unit| Box::pin(async move { changed.change(unit, what).await }))
-        .await?;
-    if is_new {
-        // In a unit of its own, which holds no account that another holds; it waits for the next row where it fails.
-        let swept =
-            database.unit(move |unit| Box::pin(async move { of.forget(unit, now_ms).await })).await;
-        if let Err(error) = swept {
-            let error = &error as &dyn std::error::Error;
-            tracing::warn!(error, "could not forget guesses of before");
+    let mut is_new = false;
+    for _ in 0..TRIES {
+        let (held, what) = (of.clone(), what.clone());
+        let changed =
+            database.unit(move |unit| Box::pin(async move { held.change(unit, what).await })).await;
+        match changed {
+            Ok(Some((before, is_more))) => {
+                if is_new || is_more {
+                    sweep(database, of, now_ms).await;
+                }
+                return Ok(before);
+            }
+            Ok(None) => is_new |= of.appear(database, now_ms).await?,
+            // With another instance, that forgets.
+            Err(error) if db::is_deadlock(&error) => {}
+            Err(error) => return Err(error),
         }
     }
-    Ok(before)
+    Err(ErrorKind::Unavailable.error("too many sign in with this name at once, try again"))
+}
+
+/// Forgets in a unit of its own, which holds no account that another holds; it waits for the next row where it fails.
+async fn sweep(database: &Database, of: Of, now_ms: i64) {
+    let swept =
+        database.unit(move |unit| Box::pin(async move { of.forget(unit, now_ms).await })).await;
+    if let Err(error) = swept {
+        let error = &error as &dyn std::error::Error;
+        tracing::warn!(error, "could not forget guesses of before");
+    }
 }
 
 impl Of {
@@ -186,37 +204,46 @@ impl Of {
         Ok(account)
     }
 
-    /// Changes what is kept; what it was before, and whether there are more rows now.
+    /// Changes what is kept; what it was before, and whether there are more rows now. None where there is no row to hold.
     async fn change(
         &self,
         unit: &mut Unit,
         what: impl FnOnce(&mut Account) -> Result<()> + Send,
-    ) -> Result<(Account, bool)> {
-        let mut is_new = self.hold(unit).await?;
+    ) -> Result<Option<(Account, bool)>> {
+        if !self.hold(unit).await? {
+            return Ok(None);
+        }
         let before = self.read(&mut **unit).await?;
-        let mut after = before;
+        let (mut after, mut is_more) = (before, false);
         what(&mut after)?;
         if after.anywhere != before.anywhere {
-            is_new |= self.write(unit, ANYWHERE, after.anywhere).await?;
+            is_more |= self.write(unit, ANYWHERE, after.anywhere).await?;
         }
         if after.here != before.here {
-            is_new |= self.write(unit, &self.place, after.here).await?;
+            is_more |= self.write(unit, &self.place, after.here).await?;
         }
-        Ok((before, is_new))
+        Ok(Some((before, is_more)))
     }
 
-    /// Holds the account's row until the unit ends; whether it was made.
+    /// Holds the account's row until the unit ends; whether there is one.
     async fn hold(&self, unit: &mut Unit) -> Result<bool> {
-        const HOLD: &str = "UPDATE guesses SET last_ms = last_ms WHERE account = ? AND place = ?";
-        let held = sqlx::query(HOLD).bind(self.account.clone()).bind(ANYWHERE).run(unit).await?;
-        if held > 0 {
-            return Ok(false);
-        }
-        match self.insert(unit, ANYWHERE, Tally::default()).await {
-            // Another instance was faster.
-            Err(error) if error.kind() == ErrorKind::Conflict => {
-                let hold = sqlx::query(HOLD).bind(self.account.clone()).bind(ANYWHERE);
-                hold.run(unit).await.map(|_| false)
+        let hold =
+            sqlx::query("UPDATE guesses SET last_ms = last_ms WHERE account = ? AND place = ?");
+        let held = hold.bind(self.account.clone()).bind(ANYWHERE).run(unit).await?;
+        Ok(held > 0)
+    }
+
+    /// Makes the row that is held, in a unit of its own; whether it was not there. In one unit with the change it would not do: who finds
+    /// that another instance was faster shares a lock on that row then, and two who do so wait for each other to change it.
+    async fn appear(&self, database: &Database, now_ms: i64) -> Result<bool> {
+        let of = self.clone();
+        let tally = Tally { last_ms: now_ms, ..Tally::default() };
+        let made = database
+            .unit(move |unit| Box::pin(async move { of.insert(unit, ANYWHERE, tally).await }))
+            .await;
+        match made {
+            Err(error) if error.kind() == ErrorKind::Conflict || db::is_deadlock(&error) => {
+                Ok(false)
             }
             made => made.map(|()| true),
         }

@@ -1,6 +1,8 @@
 //! Who waits for a password to be hashed, which costs memory and time.
 
-use domain::{ErrorKind, Result};
+use std::net::IpAddr;
+
+use domain::{ErrorKind, Result, neighbourhood};
 use service::{Share, Shares};
 
 /// Who would wait behind more than these is sent away; the second half is kept for those who are known where they are.
@@ -27,7 +29,7 @@ impl Waiting {
     pub fn join(&self, asker: Asker) -> Result<Share<Option<String>>> {
         let place = match asker {
             Asker::Known => None,
-            Asker::At(place) => Some(place.to_owned()),
+            Asker::At(place) => Some(counted(place)),
         };
         self.0.take(place.clone(), |taken| {
             let strangers = taken.all() - taken.of(&None);
@@ -41,6 +43,12 @@ impl Waiting {
     }
 }
 
+/// What a network address counts as, together with others.
+pub fn counted(place: &str) -> String {
+    let address = place.parse::<IpAddr>();
+    address.map_or_else(|_| place.to_owned(), |address| neighbourhood(address).to_string())
+}
+
 fn full() -> domain::Error {
     ErrorKind::Exhausted.error("too many are signing in at once, try again")
 }
@@ -48,6 +56,19 @@ fn full() -> domain::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_host_is_one_place_whichever_of_its_addresses_it_takes() {
+        for (place, counts_as) in [
+            ("192.0.2.1", "192.0.2.1"),
+            ("2001:db8::1", "2001:db8::"),
+            ("2001:db8::ffff", "2001:db8::"),
+            ("PACS (10.0.0.7)", "PACS (10.0.0.7)"),
+            ("", ""),
+        ] {
+            assert_eq!(counted(place), counts_as);
+        }
+    }
 
     #[test]
     fn strangers_keep_out_neither_those_elsewhere_nor_those_who_are_known() {

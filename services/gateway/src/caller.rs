@@ -52,7 +52,7 @@ struct Told {
 
 impl Told {
     fn of(parts: &Parts) -> Told {
-        // The connection's own address and no forwarding header, which anybody can write.
+        // Of the connection, or what a trusted proxy says; never what anybody can write into a header.
         let address = parts.extensions.get::<ConnectInfo<SocketAddr>>();
         let origin = address.map(|ConnectInfo(address)| address.ip().to_string());
         let reason = parts.headers.get(REASON).map(|reason| decoded(reason.as_bytes()));

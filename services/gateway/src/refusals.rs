@@ -10,6 +10,7 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::Response;
+use domain::neighbourhood;
 use governor::clock::MonotonicClock;
 use governor::middleware::NoOpMiddleware;
 use governor::state::keyed::HashMapStateStore;
@@ -45,7 +46,7 @@ impl Refusals {
         if self.0.len() > ADDRESSES {
             self.0.retain_recent();
         }
-        self.0.check_key(&address).is_err()
+        self.0.check_key(&neighbourhood(address)).is_err()
     }
 }
 
@@ -55,8 +56,8 @@ fn is_cheap(status: StatusCode) -> bool {
         .contains(&status)
 }
 
-/// Holds the refusals of an address back that has had too many. Behind a proxy all callers are one address: they wait a
-/// second longer for a refusal then, and no longer for anything else.
+/// Holds the refusals of an address back that has had too many. Behind a proxy that is not trusted (`TRUSTED_PROXIES`) all callers are
+/// one address: they wait a second longer for a refusal then, and no longer for anything else.
 pub async fn hold_back(
     State(refusals): State<Refusals>,
     caller: Option<Extension<ConnectInfo<SocketAddr>>>,
@@ -95,6 +96,12 @@ mod tests {
         assert_eq!(took(&app, "/", flooder).await, Duration::ZERO);
         assert_eq!(took(&app, "/no-such", flooder).await, Duration::ZERO);
         assert_eq!(took(&app, "/refused", neighbour).await, Duration::ZERO);
+        // A host has a whole /64 to ask from.
+        let hosts = |nth: u32| SocketAddr::from(([0x2001, 0xdb8, 0, 0, 0, 0, 0, nth as u16], 1));
+        for nth in 0..AT_ONCE.get() {
+            assert_eq!(took(&app, "/refused", hosts(nth)).await, Duration::ZERO);
+        }
+        assert_eq!(took(&app, "/refused", hosts(AT_ONCE.get())).await, DELAY);
     }
 
     fn app() -> Router {

@@ -153,7 +153,7 @@ pub async fn grant(
 /// The message, with the network address that it came from: guesses from one place must not keep the
 /// account's owner out at another, and the audit trail says it of whoever has no token yet, too.
 ///
-/// The connection's own address and no forwarding header, which anybody can write.
+/// It is the connection's, or what a trusted proxy says; never what anybody can write into a header.
 fn from<T>(caller: Option<Extension<ConnectInfo<SocketAddr>>>, message: T) -> tonic::Request<T> {
     located(caller, tonic::Request::new(message))
 }

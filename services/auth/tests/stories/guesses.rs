@@ -4,10 +4,11 @@ use domain::{Error, ErrorKind};
 use futures::future::join_all;
 use platform::db;
 use proto::auth::auth_client::AuthClient;
+use proto::auth::second_factors_client::SecondFactorsClient;
 use proto::auth::*;
 use secrecy::ExposeSecret;
 use service::Peer;
-use service::claims::ORIGIN;
+use service::claims::{ORIGIN, authorised};
 use sqlx::AnyPool;
 use tonic::Request;
 
@@ -16,6 +17,7 @@ use crate::setting::*;
 on_each_database! {
     instances_count_guesses_together_and_a_new_one_goes_on
     of_parallel_guesses_at_two_instances_one_is_let_in
+    instances_at_one_new_name_at_once_wait_for_nobody_in_a_circle
     what_is_kept_names_nobody_is_bounded_and_goes
 }
 
@@ -85,6 +87,34 @@ async fn of_parallel_guesses_at_two_instances_one_is_let_in(setting: Setting) {
     let (looked_at, others): (Vec<_>, Vec<_>) =
         kinds.partition(|kind| *kind == ErrorKind::Unauthenticated);
     assert_eq!((looked_at.len(), others), (1, vec![ErrorKind::Exhausted; 11]));
+}
+
+async fn instances_at_one_new_name_at_once_wait_for_nobody_in_a_circle(setting: Setting) {
+    let mut instances = vec![setting.peer.clone()];
+    while instances.len() < 5 {
+        instances.push(start(&setting.config, &setting.clock).await.0);
+    }
+    // At codes, which cost no time: so they meet at the database.
+    let token = setting.admin().await.access_token;
+    let begin = BeginSecondFactor { password: setting.password().into() };
+    let mut factors = SecondFactorsClient::new(setting.peer.clone());
+    plain(factors.begin(authorised(begin, &token)).await).unwrap();
+    let pool = pool(&setting).await;
+    for round in 0..10 {
+        sqlx::query("DELETE FROM guesses").execute(&pool).await.unwrap();
+        let guesses = instances.iter().map(|instance| {
+            let confirm = ConfirmSecondFactor { code: "abcdef".into() };
+            let mut request = authorised(confirm, &token);
+            request.metadata_mut().insert(ORIGIN, STRANGER.parse().unwrap());
+            let mut factors = SecondFactorsClient::new(instance.clone());
+            async move { plain(factors.confirm(request).await) }
+        });
+        let refused = join_all(guesses).await.into_iter().map(|guess| refusal(guess).0);
+        let refused: Vec<_> = refused.collect();
+        assert_eq!(refused, [ErrorKind::Forbidden; 5], "round {round}");
+        let counted = "SELECT COUNT(*) FROM guesses WHERE failures = 5";
+        assert_eq!(count(&pool, counted).await, 2, "the account as a whole, and the place");
+    }
 }
 
 async fn what_is_kept_names_nobody_is_bounded_and_goes(setting: Setting) {

@@ -1,8 +1,10 @@
+use gateway::Config;
 use serde_json::{Value, json};
+use service::PublicSettings;
 use service::claims::Role;
 
 use crate::mesh::{PASSWORD, USER};
-use crate::{Gateway, json, problem};
+use crate::{Gateway, Way, json, problem};
 
 /// A scan whose identity a clinician has read, and an admin who asks what happened.
 async fn read_once() -> (Gateway, String) {
@@ -45,6 +47,29 @@ async fn an_admin_reads_who_did_what_from_where_and_why() {
     assert!(all.iter().any(|entry| entry["trail"] == "accounts"), "{all:?}");
     let refused = gateway.get("/v1/audit?cursor=never").send().await.unwrap();
     assert_eq!(problem(refused).await.0, 400);
+}
+
+#[tokio::test]
+async fn a_trusted_proxy_is_believed_of_whom_it_asks_for_and_nobody_else_is() {
+    for (proxies, origin) in [("127.0.0.1/32", "2001:db8::7"), ("192.0.2.0/24", "127.0.0.1")] {
+        let trusted_proxies = vec![proxies.parse().unwrap()];
+        let public = PublicSettings { trusted_proxies, ..PublicSettings::default() };
+        let gateway = Gateway::with(Config { public, ..Config::default() }, Way::Within).await;
+        let scan = gateway.mesh.done().await;
+        let read = gateway.get(&format!("/v1/scans/{scan}/identity"));
+        let read = read.header("x-forwarded-for", "203.0.113.66, 2001:db8::7");
+        assert_eq!(read.send().await.unwrap().status(), 200);
+        // Of a sign-in, too, which has no token yet.
+        let fields = json!({"grant_type": "password", "username": USER, "password": "a guess"});
+        let guess = gateway.client.post(format!("{}/v1/token", gateway.url)).json(&fields);
+        let guess = guess.header("x-forwarded-for", "203.0.113.66, 2001:db8::7");
+        assert_eq!(guess.send().await.unwrap().status(), 401);
+        let gateway = gateway.signed_in_as(Role::Admin);
+        let read = entries(&gateway, &format!("?object={scan}&action=scan.identity.read")).await;
+        assert_eq!((read.len(), &read[0]["origin"]), (1, &origin.into()), "{read:?}");
+        let failed = entries(&gateway, "?action=sign_in.failed").await;
+        assert_eq!((failed.len(), &failed[0]["origin"]), (1, &origin.into()), "{failed:?}");
+    }
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@
 mod accounts;
 mod artefacts;
 mod audit;
+mod authorisation;
 mod batches;
 mod between;
 mod deliveries;

@@ -13,7 +13,8 @@ use proto::storage::jobs_client::JobsClient;
 use proto::storage::scans_client::ScansClient;
 use proto::storage::*;
 use service::claims::{
-    Epochs, Grant, Role, SigningKey, authorised, operator_tenant, service_tenant, vouched,
+    Epochs, Grant, Role, SigningKey, authorised, delivery_tenant, operator_tenant, service_tenant,
+    vouched,
 };
 use service::{Peer, Service, system_random};
 use sha2::{Digest, Sha256};
@@ -104,9 +105,21 @@ impl Mesh {
         (mesh, faces)
     }
 
-    /// As auth signs it for somebody of the hospital.
+    /// As auth signs it for somebody of the hospital, or for whoever has a role that no hospital gives.
     pub fn token(&self, role: Role) -> String {
-        self.sign(self.tenant, role)
+        let tenant = match role {
+            Role::Operator => operator_tenant(),
+            Role::Service => service_tenant(),
+            Role::Delivery => delivery_tenant(),
+            _ => self.tenant,
+        };
+        self.sign(tenant, role)
+    }
+
+    /// As auth signs it for an API client of the hospital that is confined to that section.
+    pub fn confined(&self, role: Role, scope: &str) -> String {
+        let grant = Grant { scopes: vec![scope.to_owned()], ..grant("tester", self.tenant, role) };
+        grant.sign(&self.key, self.clock.clock().now_ms())
     }
 
     fn sign(&self, tenant: TenantId, role: Role) -> String {
@@ -115,18 +128,22 @@ impl Mesh {
 
     /// As auth signs it for an operator.
     pub fn operator_token(&self) -> String {
-        self.sign(operator_tenant(), Role::Operator)
+        self.token(Role::Operator)
     }
 
     /// As auth signs it for an administrator of another hospital.
     pub fn admin_elsewhere(&self) -> String {
-        self.sign("01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap(), Role::Admin)
+        self.token_there(Role::Admin)
     }
 
     /// As auth signs it for a clinician of another hospital.
     pub fn token_elsewhere(&self) -> String {
-        let elsewhere = "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap();
-        self.sign(elsewhere, Role::Clinician)
+        self.token_there(Role::Clinician)
+    }
+
+    /// As auth signs it for somebody of another hospital.
+    pub fn token_there(&self, role: Role) -> String {
+        self.sign("01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap(), role)
     }
 
     /// As auth signs it for somebody of the hospital with that id, whose name it is, too.
@@ -135,10 +152,7 @@ impl Mesh {
     }
 
     fn sign_as(&self, subject: &str, tenant: TenantId, role: Role) -> String {
-        let (subject, name) = (subject.to_owned(), subject.to_owned());
-        let (roles, scopes, epochs) = (vec![role], Vec::new(), Epochs::default());
-        let grant = Grant { subject, name, tenant, roles, scopes, epochs };
-        grant.sign(&self.key, self.clock.clock().now_ms())
+        grant(subject, tenant, role).sign(&self.key, self.clock.clock().now_ms())
     }
 
     /// Puts other bytes in the place of what is kept of a model's file.
@@ -149,7 +163,7 @@ impl Mesh {
     }
 
     fn service_token(&self) -> String {
-        self.sign(service_tenant(), Role::Service)
+        self.token(Role::Service)
     }
 
     /// What a worker reports of a model.
@@ -413,6 +427,12 @@ impl Mesh {
         let batch = self.sent(Batch { entries, ..Batch::default() });
         self.scans.clone().put_batch(batch).await.unwrap().into_inner()
     }
+}
+
+fn grant(subject: &str, tenant: TenantId, role: Role) -> Grant {
+    let (subject, name) = (subject.to_owned(), subject.to_owned());
+    let (roles, scopes, epochs) = (vec![role], Vec::new(), Epochs::default());
+    Grant { subject, name, tenant, roles, scopes, epochs }
 }
 
 fn at(data: &TempDir, name: &str) -> String {

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::{Error, ErrorKind, Result};
+use domain::{Error, ErrorKind, Result, neighbourhood};
 use service::{Share, Shares, Worker};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -75,6 +75,7 @@ pub fn listen(door: Arc<Door>, listener: std::net::TcpListener, left: Vec<Pendin
 /// A place for a connection from there; None where there is none. One address has half of them at most: it keeps nobody out who
 /// is known.
 fn place(places: &Shares<IpAddr>, address: IpAddr, most: usize) -> Option<Share<IpAddr>> {
+    let address = neighbourhood(address);
     let admitted = places.take(address, |taken| {
         let fits = taken.all() < most && taken.of(&address) < most.div_ceil(2);
         if fits { Ok(()) } else { Err(()) }

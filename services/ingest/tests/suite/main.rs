@@ -12,6 +12,7 @@ mod files;
 mod masks;
 mod orders;
 mod parts;
+mod roles;
 mod room;
 mod storage;
 mod stow;

@@ -95,6 +95,10 @@ impl World {
         World { storage, token, admin, issuer, spool, ingest, uploads: AtomicUsize::new(0) }
     }
 
+    pub fn client(&self) -> IngestClient<Peer> {
+        self.ingest.clone()
+    }
+
     /// The token of a clinician of another hospital.
     pub fn stranger(&self) -> String {
         self.issuer.token(TenantId::new(&system_clock(), &system_random()), &[Role::Clinician])

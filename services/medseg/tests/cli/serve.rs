@@ -8,6 +8,8 @@ fn what_keeps_it_from_starting_is_told_before_anything_is_served() {
         ("--listen nowhere", MISUSED, ["invalid value 'nowhere'", "--listen"]),
         ("--modalities MR,XR", MISUSED, ["`XR` is neither `MR` nor `CT`", "--modalities"]),
         ("--max-uploads many", MISUSED, ["invalid value 'many'", "--max-uploads"]),
+        ("--trusted-proxies 10.0.0.1", MISUSED, ["invalid value '10.0.0.1'", "--trusted-proxies"]),
+        ("--trusted-proxies 0.0.0.0/0", FAILED, ["TRUSTED_PROXIES", "every address"]),
         ("--data taken", FAILED, ["the data directory", "taken"]),
         ("--listen 0.0.0.0:0", FAILED, ["0.0.0.0:0 is reached by other machines", "BEHIND_PROXY"]),
         (
