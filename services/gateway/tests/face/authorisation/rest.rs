@@ -18,6 +18,7 @@ use crate::{Gateway, Way, json};
 const TABLE: &str = r#"
     GET /.well-known/jwks.json          | *
     GET /.well-known/result-keys.json   | *
+    GET /fhir/metadata                  | *
     POST /v1/token                      | *
     POST /v1/token/revoke               | *
     POST /v1/password-links/use         | *

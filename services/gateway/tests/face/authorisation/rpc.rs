@@ -25,7 +25,7 @@ use crate::mesh::{Faces, Mesh};
 use crate::{Way, reach};
 
 /// Service and method; who may; its ids; `ok` where it succeeds with those of the own hospital. Ingest's are played by
-/// `services/ingest/tests/suite/roles.rs`.
+/// `services/ingest/tests/suite/roles.rs`, and inference's by `services/inference/tests/worker/kinds.rs`.
 const TABLE: &str = "
     auth Providers/Begin            | *
     auth Providers/Finish           | *
@@ -185,6 +185,8 @@ const TABLE: &str = "
     ingest Ingest/StoreInstances    | -
     ingest Ingest/CompleteStudy     | -
     ingest Ingest/Deidentify        | -
+
+    inference Kinds/TellKind        | -
 ";
 
 struct Row {
