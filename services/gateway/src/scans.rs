@@ -69,6 +69,10 @@ pub struct Scan {
     pub site: Option<String>,
     /// How well it fits the registered models, of a DICOM series that came with others of its study; `null`: it was compared with none.
     pub series: Option<SeriesChoice>,
+    /// Of its main findings together, in millilitres, as its result says; `null`: nothing was found, the result says of none, or it is from
+    /// before this was kept and nobody has read it since.
+    #[schema(minimum = 0)]
+    pub volume_ml: Option<f64>,
 }
 
 /// How far a scan is.
@@ -190,6 +194,7 @@ impl TryFrom<storage::Scan> for Scan {
             batch: some(scan.batch),
             site: some(scan.site),
             series: scan.series.map(choice),
+            volume_ml: scan.volume_ml,
         })
     }
 }

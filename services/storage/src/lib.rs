@@ -43,6 +43,7 @@ mod store;
 mod studies;
 mod sweeper;
 mod tombstones;
+mod volumes;
 
 use std::time::Duration;
 
