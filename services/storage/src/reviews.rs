@@ -17,7 +17,7 @@ use crate::store::Store;
 
 impl Store {
     /// One page of the scans that there is a result of, newest first. What others have said of a scan is told to whoever has
-    /// judged it themselves, and to admins.
+    /// judged it themselves, and to admins; that they differ, to adjudicators, too.
     pub async fn reviews(&self, claims: &Claims, list: &ListReviews) -> Result<ReviewPage> {
         let limit = page_rows(list.limit);
         let rows = query(claims, list, limit)?.build().fetch_all(self.database.pool()).await;
@@ -26,7 +26,7 @@ impl Store {
         let (mut reviews, next_cursor) = page_of(reviews, limit, id_of);
         if !sees_all(claims) {
             let judged = self.judged_by(claims, &reviews).await?;
-            reviews.iter_mut().for_each(|review| hide(review, &judged));
+            reviews.iter_mut().for_each(|review| hide(review, &judged, settles(claims)));
         }
         Ok(ReviewPage { reviews, next_cursor })
     }
@@ -56,9 +56,10 @@ fn id_of(review: &Review) -> &str {
     review.scan.as_ref().map_or("", |scan| &scan.id)
 }
 
-/// The reader of whose own words alone such a list tells; None where it tells of everybody's.
-pub fn only_own(claims: &Claims) -> Option<&str> {
-    (!sees_all(claims)).then_some(claims.subject.as_str())
+/// The reader of whose own words alone a list of scans in that state tells; None where it tells of everybody's.
+pub fn only_own(claims: &Claims, state: Option<ReviewState>) -> Option<&str> {
+    let to_settle = state == Some(ReviewState::Conflict) && settles(claims);
+    (!sees_all(claims) && !to_settle).then_some(claims.subject.as_str())
 }
 
 /// Asks for scans that there is a result of: a failed analysis says nothing, so there is nothing to review.
@@ -83,11 +84,17 @@ fn sees_all(claims: &Claims) -> bool {
     claims.roles.contains(&Role::Admin)
 }
 
-/// Leaves out what others have said of a scan that the caller has not judged.
-fn hide(review: &mut Review, judged: &BTreeSet<String>) {
+fn settles(claims: &Claims) -> bool {
+    claims.roles.contains(&Role::Adjudicator)
+}
+
+/// Leaves out what others have said of a scan that the caller has not judged, but for a conflict to whoever settles it.
+fn hide(review: &mut Review, judged: &BTreeSet<String>, settles: bool) {
+    use proto::storage::ReviewState::{Conflict, Unreviewed, Unspecified};
     let own = review.scan.as_ref().is_some_and(|scan| judged.contains(&scan.id));
-    if !own && review.state() != proto::storage::ReviewState::Unreviewed {
-        review.set_state(proto::storage::ReviewState::Unspecified);
+    let told = own || review.state() == Unreviewed || (settles && review.state() == Conflict);
+    if !told {
+        review.set_state(Unspecified);
     }
 }
 
@@ -109,7 +116,7 @@ fn query(claims: &Claims, list: &ListReviews, limit: u32) -> Result<QueryBuilder
     query.push(" AND scans.id < ").push_bind(cursor_id::<ScanId>(&list.cursor)?);
     ask_reviewable(&mut query);
     if let Some(state) = wire::review_state_of(list.state()) {
-        ask_reviewed(&mut query, state, only_own(claims));
+        ask_reviewed(&mut query, state, only_own(claims, Some(state)));
     }
     if !list.model_version.is_empty() {
         query.push(" AND scans.model_version = ").push_bind(list.model_version.clone());
