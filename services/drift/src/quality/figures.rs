@@ -17,7 +17,7 @@ use crate::report::{SCANS_MIN, Times};
 /// The bootstrap's seed: the same scans have the same interval.
 pub const SEED: u64 = 1;
 /// Of fewer reviewed scans than this, a period that is cut out for them tells what others have said of single ones.
-const READERS_SCANS_MIN: usize = 5;
+pub const READERS_SCANS_MIN: usize = 5;
 
 /// Scans that were answered with `found` or `none_found`, and have in common what they are grouped by.
 #[derive(Clone, Debug, PartialEq)]
