@@ -315,7 +315,8 @@ pub struct Wanted {
     /// Only those that are so urgent.
     priority: Option<Priority>,
     /// Only those that there is a result of and whose review has come so far, for the roles `clinician` and `admin`. Of any state but
-    /// `unreviewed`, whoever is no `admin` is shown the scans that they have judged themselves.
+    /// `unreviewed`, whoever is no `admin` is shown the scans that they have judged themselves; an `adjudicator` those of the state
+    /// `conflict`, too.
     review: Option<ReviewState>,
     /// Only those made there.
     #[param(inline, value_type = Option<Identifier>)]
