@@ -85,8 +85,8 @@ const OPTIONAL_OF_COMPLETED: [&str; 2] = ["site", "refusal"];
 const OPTIONAL_OF_REFUSED: [&str; 3] = ["site", "scanner", "image_kind"];
 
 /// The same of a reader's word.
-const OPTIONAL_OF_FEEDBACK: [&str; 6] =
-    ["truth", "dice", "model", "image_kind", "mask_fraction", "slices"];
+const OPTIONAL_OF_FEEDBACK: [&str; 7] =
+    ["truth", "dice", "model", "image_kind", "mask_fraction", "slices", "reason"];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed={ROOT}");
@@ -136,8 +136,9 @@ fn events(builder: Builder) -> Builder {
     let fields = OPTIONAL.iter().map(|field| format!("{observation}.{field}"));
     let fields = fields.chain(of_feedback).chain(of_completed).chain(of_refused);
     let fields = fields.chain(of_drift).chain(of_incident);
-    let settled = format!("{given}.adjudicates");
-    let builder =
-        builder.field_attribute(settled, "#[serde(skip_serializing_if = \"Vec::is_empty\")]");
+    let lists = ["adjudicates", "finding_reasons"].map(|list| format!("{given}.{list}"));
+    let builder = lists.into_iter().fold(builder, |builder, list| {
+        builder.field_attribute(list, "#[serde(skip_serializing_if = \"Vec::is_empty\")]")
+    });
     fields.fold(builder, |builder, field| builder.field_attribute(field, optional))
 }

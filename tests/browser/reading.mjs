@@ -258,6 +258,28 @@ export function readingRoom({ page, url, user, password, volume, send, look, fit
       assert.equal(own[0].supersedes, own[1].id)
     },
 
+    async 'of one finding it is said by keys that its reader is unsure, why, and in a note, which is taken back'() {
+      const note = verdict.getByLabel('Note on region 1')
+      await verdict.getByRole('button', { name: 'Say something else' }).click()
+      await page.keyboard.press('u')
+      await verdict.getByLabel('Unsure of region 1').focus()
+      await page.keyboard.press('Space')
+      await verdict.getByLabel('Reason at region 1').selectOption('quality')
+      await note.fill('too dark')
+      await look('verdict-finding')
+      await verdict.getByRole('button', { name: 'Undo' }).click()
+      assert.equal(await note.inputValue(), '')
+      await note.fill('too dark to tell')
+      const sent = page.waitForRequest((request) => request.method() === 'POST' && request.url().endsWith('/feedback'))
+      await verdict.getByRole('button', { name: 'Send the verdict' }).click()
+      const finding = { label: 1, verdict: 'unsure', reason: 'quality', note: 'too dark to tell' }
+      assert.deepEqual((await sent).postDataJSON().findings, [finding])
+      await page.getByTestId('own').filter({ hasText: 'unsure' }).waitFor()
+      const headers = await signedIn(url, user, password)
+      const { feedback } = await (await fetch(ofScan('/feedback'), { headers })).json()
+      assert.deepEqual(feedback[0].findings, [finding])
+    },
+
     ...drawing({ page, url, user, password, ofScan, shown, look }),
 
     async 'single keys do nothing for whoever turns them off'() {

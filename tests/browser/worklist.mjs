@@ -93,6 +93,9 @@ export function worklist({ page, url, user, password, image, look, fits }) {
       await page.goto(`${url}#/`)
       await rows.first().waitFor()
       const all = await rows.count()
+      const results = []
+      const heed = (request) => /\/v1\/scans\/[\w-]+\/result$/.test(request.url()) && results.push(request.url())
+      page.on('request', heed)
       await page.getByLabel('Sort', { exact: true }).selectOption('volume')
       await page.waitForURL((at) => at.hash === '#/?sort=volume')
       await rows.filter({ hasText: ' mL' }).first().waitFor()
@@ -101,6 +104,8 @@ export function worklist({ page, url, user, password, image, look, fits }) {
       // A study stands where the largest of its scans does: those after it may be smaller than what follows.
       const volumes = (await rows.allInnerTexts()).map((said) => Number(/([\d.,]+) mL/.exec(said)?.[1].replaceAll(',', '') ?? -1))
       assert.equal(volumes[0], Math.max(...volumes))
+      page.off('request', heed)
+      assert.deepEqual(results, [], 'the list itself says how large findings are')
       assert.match(await rows.first().getAttribute('href'), /^#\/scans\/[\w-]+\?sort=volume$/)
       await page.locator('h1').focus()
       await page.keyboard.press('/')
@@ -203,22 +208,51 @@ export function worklist({ page, url, user, password, image, look, fits }) {
       await rows.first().waitFor()
     },
 
-    async 'an administrator settles what readers differ on, and their words stand'() {
-      const verdict = page.getByTestId('verdict')
-      const settle = page.getByTestId('settle')
+    async 'who has given one of the verdicts is not offered to settle them'() {
       await only('Review', 'conflict')
       await rows.first().click()
+      await page.getByTestId('not-yours').waitFor()
+      assert.equal(await page.getByTestId('settle').count(), 0)
+      await look('verdict-of-one-who-differs')
+    },
+
+    async 'an adjudicator, whom an administrator names, settles what readers differ on, and their words stand'() {
+      const headers = await signedIn(url, user, password)
+      const one = { user_name: 'chief-reader', password: `${password}-of-the-chief`, roles: ['clinician'] }
+      const made = await fetch(new URL('v1/users', url), { method: 'POST', headers, body: JSON.stringify(one) })
+      assert.ok(made.ok || made.status === 409, `${made.status}`)
+      const back = page.url()
+      await page.goto(`${url}#/administration`)
+      const row = page.getByTestId('users').getByRole('listitem').filter({ hasText: one.user_name })
+      const changed = page.waitForResponse((response) => response.request().method() === 'PATCH' && response.url().includes('/v1/users/'))
+      await row.getByRole('button', { name: 'Change the roles' }).click()
+      await row.getByLabel('Adjudicator').check()
+      await row.getByRole('button', { name: 'Save the roles' }).click()
+      assert.deepEqual((await (await changed).json()).roles.sort(), ['adjudicator', 'clinician'])
+
+      const context = await page.context().browser().newContext({ locale: 'en-GB', viewport: { width: 1440, height: 900 } })
+      const own = await context.newPage()
+      const verdict = own.getByTestId('verdict')
+      const settle = own.getByTestId('settle')
+      await own.goto(url)
+      await own.getByLabel('User name').fill(one.user_name)
+      await own.getByLabel('Password').fill(one.password)
+      await own.getByRole('button', { name: 'Sign in' }).click()
+      await own.getByRole('navigation').locator('a.scan').filter({ hasText: 'Readers differ' }).first().click()
       await settle.getByRole('button', { name: 'Settle it' }).click()
-      await page.getByTestId('others').waitFor()
-      await page.keyboard.press('a')
-      await look('verdict-settling')
-      const sent = page.waitForRequest((request) => request.method() === 'POST' && request.url().endsWith('/feedback'))
+      await own.getByTestId('others').waitFor()
+      await own.keyboard.press('a')
+      await look('verdict-settling', own)
+      const sent = own.waitForRequest((request) => request.method() === 'POST' && request.url().endsWith('/feedback'))
       await verdict.getByRole('button', { name: 'Send the verdict' }).click()
       const word = (await sent).postDataJSON()
-      assert.deepEqual([word.verdict, word.adjudicates.length], ['agree', 1])
-      await page.getByTestId('own').filter({ hasText: 'agree' }).waitFor()
-      await page.getByTestId('others').filter({ hasText: 'settled by another word' }).waitFor()
+      assert.deepEqual([word.verdict, word.adjudicates.length], ['agree', 2])
+      await own.getByTestId('own').filter({ hasText: 'agree' }).waitFor()
+      await own.getByTestId('others').filter({ hasText: 'settled by another word' }).waitFor()
       await settle.waitFor({ state: 'detached' })
+      await context.close()
+
+      await page.goto(back)
       await remove('Remove the filter Review')
       await page.locator('a.scan[aria-current]').filter({ hasText: 'Agreed' }).waitFor()
     },

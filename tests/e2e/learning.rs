@@ -63,7 +63,7 @@ async fn a_head_without_a_tumour_is_agreed_upon(client: &Client) -> anyhow::Resu
     Ok(())
 }
 
-/// A second reader says otherwise, and the first, who is an admin, settles it.
+/// A second reader says otherwise, and an adjudicator who has given neither of the two verdicts settles it.
 async fn a_conflict_is_settled(client: &Client, scan: &str) -> anyhow::Result<()> {
     let reader = client.reader("third-reader").await?;
     let feedback = format!("/v1/scans/{scan}/feedback");
@@ -75,15 +75,21 @@ async fn a_conflict_is_settled(client: &Client, scan: &str) -> anyhow::Result<()
     let (words, theirs) = (all["feedback"].as_array().context("words")?, id(&other)?);
     let own = words.iter().find(|word| word["mask"] == true).context("the correction")?;
     let mask = client.bytes(&format!("{feedback}/{}/mask", id(own)?)).await?;
-    let settling = json!({ "verdict": "correct", "truth": "tumour", "adjudicates": [theirs] });
-    // Of whoever is no admin it is not taken.
-    let (status, refused) = reader
-        .post_json(&feedback, &json!({ "verdict": "agree", "adjudicates": [id(own)?] }))
-        .await?;
-    ensure!(status == 403, "{status} {refused}");
+    let both = json!([theirs, id(own)?]);
+    let why = json!({ "label": 1, "verdict": "unsure", "reason": "outline", "note": "canary" });
+    let settling = json!({
+        "verdict": "correct", "truth": "tumour", "adjudicates": both, "findings": [why],
+    });
+    // Of whoever is no adjudicator it is not taken, nor of one who has given one of the verdicts.
+    for (who, settled, expected) in [(&reader, id(own)?, 403), (client, theirs, 422)] {
+        let word = json!({ "verdict": "agree", "adjudicates": [settled] });
+        let (status, refused) = who.post_json(&feedback, &word).await?;
+        ensure!(status == expected, "{status} {refused}");
+    }
     let path = format!("/v1/scans/{scan}");
-    let (status, given) = client.correct(&path, &settling, ("mask.nii.gz", mask), None).await?;
-    ensure!(status == 201 && given["adjudicates"] == json!([theirs]), "{status} {given}");
+    let chief = client.colleague("chief-reader", &["clinician", "adjudicator"]).await?;
+    let (status, given) = chief.correct(&path, &settling, ("mask.nii.gz", mask), None).await?;
+    ensure!(status == 201 && given["adjudicates"] == both, "{status} {given}");
     let (_, all) = client.json(&feedback).await?;
     ensure!(all["state"] == "corrected", "{all}");
     ensure!(all["feedback"].as_array().map(Vec::len) == Some(3), "nothing is gone: {all}");
@@ -109,6 +115,8 @@ async fn what_was_corrected_is_in_the_data_set(
     let slices = manifest.lines().filter(|line| line.starts_with(name)).count();
     ensure!(slices > 0 && !manifest.contains(scan), "{manifest}");
     let report: Value = serde_json::from_slice(&std::fs::read(out.join("report.json"))?)?;
+    let judged = json!([{ "label": 1, "verdict": "unsure", "reason": "outline" }]);
+    ensure!(report["findings"][name] == judged, "{report}");
     // All that is confirmed, pictures too, which say nothing of how the patient lies.
     ensure!(report["scans"] == scans.len(), "{report} {page}");
     let negative = scans.iter().filter(|it| it["truth"] == "no_tumour").count();

@@ -151,7 +151,7 @@ async fn one_head_is_one_picture_however_it_is_stored(client: &Client) -> anyhow
 async fn a_result_goes_back_to_where_its_images_came_from(client: &Client) -> anyhow::Result<()> {
     let objects = ["seg.dcm", "sr.dcm", "text.dcm", "capture.dcm", "report.dcm"];
     let reader = client.reader("dicom-reader").await?;
-    let admin = client.colleague("dicom-admin", "admin").await?;
+    let admin = client.colleague("dicom-admin", &["admin"]).await?;
     let (scan, _) = client.analyse(&scans::dicom_as(&scans::stack(5), "PLI")).await?;
     let path = format!("/v1/scans/{}", id(&scan)?);
     for name in objects {

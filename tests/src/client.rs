@@ -81,13 +81,13 @@ impl Client {
 
     /// One more reader of the hospital, signed in.
     pub async fn reader(&self, name: &str) -> anyhow::Result<Client> {
-        self.colleague(name, "clinician").await
+        self.colleague(name, &["clinician"]).await
     }
 
     /// One more user of the hospital, signed in.
-    pub async fn colleague(&self, name: &str, role: &str) -> anyhow::Result<Client> {
+    pub async fn colleague(&self, name: &str, roles: &[&str]) -> anyhow::Result<Client> {
         let password = "a long and right one";
-        let user = json!({ "user_name": name, "password": password, "roles": [role] });
+        let user = json!({ "user_name": name, "password": password, "roles": roles });
         let (status, made) = self.post_json("/v1/users", &user).await?;
         ensure!(status == 201, "{status} {made}");
         Client::sign_in(&self.url, name, password).await

@@ -65,6 +65,8 @@ named! {
         Agree,
         /// There is none.
         Reject,
+        /// The reader cannot tell.
+        Unsure,
     }
 
     /// Whether the head has a tumour, as a reader says.
@@ -190,7 +192,7 @@ pub struct Word {
     #[cfg_attr(feature = "openapi", schema(max_items = 100))]
     pub missed: Vec<Place>,
     /// The ids of what others have said of the same scan and this word settles: it stands as it is, and counts no more. For the
-    /// role `admin`.
+    /// role `adjudicator`, and for nobody who has given one of the verdicts that differ.
     // Left out where there is none: else the same word would have another fingerprint than before there were any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "openapi", schema(max_items = 32))]
@@ -198,7 +200,7 @@ pub struct Word {
 }
 
 /// What a reader makes of one finding.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct JudgedFinding {
@@ -207,6 +209,21 @@ pub struct JudgedFinding {
     pub label: u32,
     /// Whether it is one.
     pub verdict: FindingVerdict,
+    /// Why they do not agree with it.
+    // Left out where there is none, as the note: else the same word would have another fingerprint than before there were any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Reason>,
+    /// What they note of it; at most [`NOTE_CHARS_MAX`](crate::limits::NOTE_CHARS_MAX) characters. Never logged.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(max_length = 2000))]
+    pub note: String,
+}
+
+impl JudgedFinding {
+    /// That verdict on the finding with that label, and nothing more.
+    pub fn bare(label: u32, verdict: FindingVerdict) -> JudgedFinding {
+        JudgedFinding { label, verdict, reason: None, note: String::new() }
+    }
 }
 
 /// A voxel of the pictures.
@@ -240,7 +257,7 @@ mod tests {
         }
         has_names! {
             Verdict: ["agree", "correct", "reject", "unsure"];
-            FindingVerdict: ["agree", "reject"];
+            FindingVerdict: ["agree", "reject", "unsure"];
             Truth: ["tumour", "no_tumour"];
             Reason: ["missed", "false_finding", "outline", "wrong_side", "quality", "other"];
             ReviewState: ["unreviewed", "agreed", "corrected", "rejected", "unsure", "conflict"];
@@ -280,6 +297,12 @@ mod tests {
         );
         let full: Word = serde_json::from_str(json).unwrap();
         assert_eq!(serde_json::to_string(&full).unwrap(), json);
+        let why = r#"{"label":2,"verdict":"unsure","reason":"quality","note":"a vessel?"}"#;
+        let finding: JudgedFinding = serde_json::from_str(why).unwrap();
+        let (reason, note) = (Some(Reason::Quality), "a vessel?".to_owned());
+        let expected = JudgedFinding { label: 2, verdict: FindingVerdict::Unsure, reason, note };
+        assert_eq!(finding, expected);
+        assert_eq!(serde_json::to_string(&finding).unwrap(), why);
         let settling: Word =
             serde_json::from_str(r#"{"verdict":"agree","adjudicates":["a","b"]}"#).unwrap();
         assert_eq!(settling.adjudicates, ["a", "b"]);

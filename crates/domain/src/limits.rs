@@ -41,6 +41,9 @@ pub const ACCOUNT_NAME_CHARS_MAX: usize = 128;
 /// Characters of what a reader notes of a result.
 pub const NOTE_CHARS_MAX: usize = 2000;
 
+/// Characters of what a reader notes of all findings of one result together: a list of words stays small enough to be told at once.
+pub const FINDING_NOTES_CHARS_MAX: usize = 10_000;
+
 /// Places that one reader says something was missed at.
 pub const MISSED_PLACES_MAX: usize = 100;
 

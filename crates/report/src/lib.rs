@@ -17,7 +17,7 @@ mod plain;
 mod words;
 mod written;
 
-use domain::feedback::{Reason, Truth, Verdict};
+use domain::feedback::{JudgedFinding, Reason, Truth, Verdict};
 use domain::{Error, Identity, Result};
 use imaging::ResultDocument;
 
@@ -126,6 +126,8 @@ pub struct ReaderWord {
     pub reason: Option<Reason>,
     /// In their own words.
     pub note: String,
+    /// What they make of single findings.
+    pub findings: Vec<JudgedFinding>,
 }
 
 impl Report {

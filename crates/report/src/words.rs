@@ -5,7 +5,7 @@ mod fr;
 mod said;
 
 use domain::Answer;
-use domain::feedback::{Reason, Truth, Verdict};
+use domain::feedback::{FindingVerdict, Reason, Truth, Verdict};
 use imaging::{ImageKind, KindSource, Laterality, Plane, Role, Unit};
 
 use crate::Language;
@@ -123,6 +123,8 @@ pub struct Readers {
     pub verdict: fn(Verdict) -> &'static str,
     pub truth: fn(Truth) -> &'static str,
     pub reason: fn(Reason) -> &'static str,
+    /// What is said of the finding of that number.
+    pub finding: With<(u32, FindingVerdict)>,
     /// How many more have said something.
     pub more: With<usize>,
 }

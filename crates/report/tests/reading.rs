@@ -4,7 +4,7 @@
 
 mod analysis;
 
-use domain::feedback::{Reason, Truth, Verdict};
+use domain::feedback::{FindingVerdict, JudgedFinding, Reason, Truth, Verdict};
 use domain::{Answer, ErrorKind, Identity};
 use imaging::phantom::{Phantom, Settings};
 use imaging::{
@@ -258,6 +258,7 @@ fn word(reader: &str) -> ReaderWord {
         truth: Some(Truth::NoTumour),
         reason: Some(Reason::FalseFinding),
         note: "a vessel,\nnothing else".into(),
+        findings: Vec::new(),
     }
 }
 
@@ -270,6 +271,26 @@ fn readers_words_stand_there_or_how_many_are_hidden_or_that_they_are_left_out() 
             "ada rejects it, 2023-11-14 22:13 UTC: there is no tumour; a finding is none; a vessel, nothing else",
         ],
     );
+    let doubted = JudgedFinding {
+        reason: Some(Reason::Quality),
+        note: "too dark".into(),
+        ..JudgedFinding::bare(2, FindingVerdict::Unsure)
+    };
+    let none = JudgedFinding::bare(3, FindingVerdict::Reject);
+    let findings = vec![JudgedFinding::bare(1, FindingVerdict::Agree), doubted, none];
+    let told = vec![ReaderWord { findings, ..word("ada") }];
+    let english = with(Readers::Told(told.clone()));
+    says(
+        &english,
+        &["finding 2: in doubt, the image is not good enough, too dark; finding 3: is none"],
+    );
+    assert!(!english.contains("finding 1"), "{english}");
+    let french = Report {
+        language: Language::French,
+        readers: Readers::Told(told),
+        ..self::english(Answer::Found)
+    };
+    says(&text(&french), &["lésion 2 : incertaine, l’image n’est pas assez bonne, too dark"]);
     says(&with(Readers::Hidden(2)), &["judged this scan 2 times"]);
     says(&with(Readers::LeftOut), &["is not shown to whoever asked"]);
 }

@@ -73,6 +73,8 @@ impl fmt::Display for Tenant {
 pub enum Role {
     /// Uploads, looks, says agree, correct or reject.
     Clinician,
+    /// Settles what readers differ on, beside what another role lets them do: whoever has no role that reads scans reads none by this one.
+    Adjudicator,
     /// A hospital's system that uploads and reads results.
     Integrator,
     /// Reads quality figures and drift reports.

@@ -9,7 +9,7 @@ use crate::Accounts;
 /// Whom the first start makes.
 pub(crate) const USER_NAME: &str = "admin";
 /// Whoever tries a new installation wants to use it, not only to manage it.
-const ROLES: [Role; 3] = [Role::Admin, Role::Clinician, Role::Scientist];
+const ROLES: [Role; 4] = [Role::Admin, Role::Clinician, Role::Adjudicator, Role::Scientist];
 
 /// The administrator that the first start has made. Its display is for the terminal of who started it.
 pub struct FirstStart {

@@ -27,7 +27,8 @@ pub fn check(roles: &[Role]) -> Result<()> {
 }
 
 fn unknown() -> Error {
-    ErrorKind::Invalid.error("a role is one of clinician, integrator, scientist and admin")
+    ErrorKind::Invalid
+        .error("a role is one of clinician, adjudicator, integrator, scientist and admin")
 }
 
 /// As a row keeps them.

@@ -11,6 +11,7 @@ mod groups;
 mod message;
 pub mod offline;
 mod offline_gauges;
+mod reasons;
 mod reviewed;
 mod store;
 mod weights;
@@ -23,6 +24,7 @@ use crate::store::Store;
 use figures::{Group, figures, remark_for_readers, remarks};
 use groups::By;
 use message::message;
+use reasons::Counts;
 use reviewed::{Word, reviewed};
 
 pub use bound::Bound;
@@ -58,15 +60,18 @@ pub async fn quality(
     let (words, words_cut) = store.words(tenant, period).await?;
     let (ended, ended_cut) = store.ended(tenant, period).await?;
     let refused = store.refused_uploads(tenant, period).await?;
-    let compute = move || figures(by, &seen, &of_period(words, period), &ended, bound);
-    let mut groups = apart(compute).await?;
+    let compute = move || {
+        let reviewed = of_period(words, period);
+        (figures(by, &seen, &reviewed, &ended, bound), Counts::of(&reviewed, to_reader))
+    };
+    let (mut groups, reasons) = apart(compute).await?;
     let mut remarks = remarks(by, &groups, words_cut || ended_cut);
     groups = door::shared_out(by, groups, &refused);
     if to_reader {
         groups = groups.into_iter().map(Group::for_readers).collect();
         remarks.push(remark_for_readers());
     }
-    Ok(message(groups, door::by_reason(&refused), period, remarks))
+    Ok(message(groups, door::by_reason(&refused), reasons, period, remarks))
 }
 
 /// The reviewed scans of the period. When a scan of which drift knows no more was completed is not known before its words

@@ -5,7 +5,9 @@ use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use domain::ErrorKind;
-use domain::feedback::{MaskSource, Truth, Unconfirmed, Verdict};
+use domain::feedback::{
+    FindingVerdict, JudgedFinding, MaskSource, Reason, Truth, Unconfirmed, Verdict,
+};
 use imaging::{ImageKind, StoredGrid};
 use proto::storage::{self, ListConfirmedScans, ScanRef};
 use serde::Serialize;
@@ -51,6 +53,9 @@ pub struct ConfirmedScan {
     /// Slices, rows, columns.
     #[schema(min_items = 3, max_items = 3)]
     shape: Vec<u32>,
+    /// What readers make of single findings of the result, by each of the words that count. What they note is left out: it is free text.
+    #[schema(max_items = 100)]
+    findings: Vec<JudgedFinding>,
     /// Where the image is, on this gateway.
     image: String,
     /// Where the mask is, on this gateway.
@@ -241,9 +246,17 @@ impl TryFrom<storage::Confirmed> for ConfirmedScan {
             mask_sha256: scan.mask_sha256,
             volume_sha256: scan.volume_sha256,
             shape: scan.shape,
+            findings: scan.findings.into_iter().map(judged).collect::<Result<_, _>>()?,
             scan_id: scan.scan_id,
         })
     }
+}
+
+fn judged(finding: storage::ConfirmedFinding) -> Result<JudgedFinding, Problem> {
+    let verdict = FindingVerdict::named(&finding.verdict);
+    let verdict = verdict.ok_or_else(|| unknown("a finding's verdict"))?;
+    let reason = Reason::named(&finding.reason);
+    Ok(JudgedFinding { reason, ..JudgedFinding::bare(finding.label, verdict) })
 }
 
 impl TryFrom<storage::Unconfirmed> for UnconfirmedScan {

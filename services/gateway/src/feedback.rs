@@ -136,8 +136,8 @@ pub fn word_of(said: Option<storage::Word>) -> Result<Word, Problem> {
 /// As JSON, or as a form with the field `feedback` (that JSON) and then a file `mask`: the reader's own outline, with the
 /// verdict `correct`. A correction shows what is right: that outline, places that were missed, or which findings are none; one
 /// that leaves no tumour says in `truth` whether there is one, and an outline that marks nothing that there is none. A later word
-/// of the same reader stands beside the earlier one; nothing is overwritten. An `admin` settles a conflict by a word that names the
-/// others' in `adjudicates`.
+/// of the same reader stands beside the earlier one; nothing is overwritten. A reader with the role `adjudicator` settles a conflict by
+/// a word that names the others' in `adjudicates`, unless they have given a verdict on the scan that settles nothing: then another does.
 #[utoipa::path(
     operation_id = "give_feedback", post, path = "/v1/scans/{id}/feedback", tag = "feedback",
     params(("id" = String, Path, description = "The scan's id", format = "uuid"), ("Idempotency-Key" = Option<String>, Header, description = "Names this feedback: the same reader's same key finds it instead of giving it again", min_length = 1, max_length = 255, pattern = "^[ -~]+$")),
@@ -193,8 +193,8 @@ async fn give_word(
 
 /// Shows what readers have said of a result, the newest first
 ///
-/// Whoever has not said anything yet sees how many words there are, and none of them, unless they are an `admin`: readers
-/// judge without knowing what others think.
+/// Whoever has not said anything yet sees how many words there are, and none of them, unless they are an `admin`, or an `adjudicator`
+/// of a scan whose readers differ: readers judge without knowing what others think.
 #[utoipa::path(
     operation_id = "list_feedback", get, path = "/v1/scans/{id}/feedback", tag = "feedback", params(("id" = String, Path, description = "The scan's id", format = "uuid")),
     responses(

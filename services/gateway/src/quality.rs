@@ -59,6 +59,11 @@ pub struct QualityFigures {
     /// Files that were refused at the door, by the name of the problem that they were answered with: of the whole days, in UTC, that
     /// begin in the time. A series, or an archive that is refused as a whole, counts as one.
     refused_uploads: BTreeMap<String, u64>,
+    /// Why readers do not agree with results, by the reason's name: in how many of the words that count. Nothing where figures of few scans
+    /// are not shown to whoever asks.
+    reasons: BTreeMap<String, u64>,
+    /// The same of single findings, each as often as a reader gives it.
+    finding_reasons: BTreeMap<String, u64>,
 }
 
 /// What a remark on the figures is about.
@@ -99,14 +104,16 @@ pub async fn show(
 }
 
 fn said(by: QualityBy, quality: drift::Quality) -> QualityFigures {
-    let drift::Quality { groups, from_ms, to_ms, remarks, refused_uploads, remark_kinds } = quality;
+    let drift::Quality { groups, from_ms, to_ms, remarks, remark_kinds, .. } = quality;
     QualityFigures {
         groups: groups.into_iter().map(|group| QualityGroup::of(by, group)).collect(),
         from: Some(from_ms).filter(|ms| *ms != 0).and_then(rfc3339),
         to: rfc3339(to_ms),
         remarks,
         remark_kinds: remark_kinds.into_iter().map(RemarkKind::from).collect(),
-        refused_uploads: refused_uploads.into_iter().collect(),
+        refused_uploads: quality.refused_uploads.into_iter().collect(),
+        reasons: quality.reasons.into_iter().collect(),
+        finding_reasons: quality.finding_reasons.into_iter().collect(),
     }
 }
 

@@ -26,7 +26,7 @@ pub struct WantedReviews {
     #[param(pattern = "^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})?$")]
     cursor: Option<String>,
     /// Only those whose review has come so far. Of any state but `unreviewed`, whoever is no `admin` is shown the scans that they
-    /// have judged themselves.
+    /// have judged themselves; an `adjudicator` those whose readers differ (`conflict`), too.
     state: Option<ReviewState>,
     /// Only those whose result was made by that version of a model.
     #[param(max_length = 190)]

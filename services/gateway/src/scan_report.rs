@@ -203,8 +203,8 @@ async fn readers(gateway: &mut Gateway, caller: &Caller, id: &str) -> Result<Rea
 fn word(entry: FeedbackEntry) -> Result<ReaderWord, Problem> {
     let said = feedback::word_of(entry.word)?;
     let (reader, given_ms) = (entry.reader, entry.given_ms);
-    let domain::feedback::Word { verdict, truth, reason, note, .. } = said;
-    Ok(ReaderWord { reader, given_ms, verdict, truth, reason, note })
+    let domain::feedback::Word { verdict, truth, reason, note, findings, .. } = said;
+    Ok(ReaderWord { reader, given_ms, verdict, truth, reason, note, findings })
 }
 
 /// The slice that the result shows, and those in which further findings are largest.

@@ -70,6 +70,10 @@ pub struct Scan {
     pub site: Option<String>,
     /// How well it fits the registered models, of a DICOM series that came with others of its study; `null`: it was compared with none.
     pub series: Option<SeriesChoice>,
+    /// Of its main findings together, in millilitres, as its result says; `null`: nothing was found, the result says of none, or it is from
+    /// before this was kept and nobody has read it since.
+    #[schema(minimum = 0)]
+    pub volume_ml: Option<f64>,
 }
 
 /// How far a scan is.
@@ -134,6 +138,7 @@ impl TryFrom<storage::Scan> for Scan {
             batch: some(scan.batch),
             site: some(scan.site),
             series: scan.series.map(choice),
+            volume_ml: scan.volume_ml,
         })
     }
 }
@@ -254,7 +259,8 @@ pub struct Wanted {
     /// Only those that are so urgent.
     priority: Option<Priority>,
     /// Only those that there is a result of and whose review has come so far, for the roles `clinician` and `admin`. Of any state but
-    /// `unreviewed`, whoever is no `admin` is shown the scans that they have judged themselves.
+    /// `unreviewed`, whoever is no `admin` is shown the scans that they have judged themselves; an `adjudicator` those of the state
+    /// `conflict`, too.
     review: Option<ReviewState>,
     /// Only those made there.
     #[param(inline, value_type = Option<Identifier>)]

@@ -30,6 +30,7 @@ pub fn routes() -> OpenApiRouter<Gateway> {
 #[expect(dead_code, reason = "describes the API")]
 pub enum RoleName {
     Clinician,
+    Adjudicator,
     Integrator,
     Scientist,
     Admin,
@@ -41,6 +42,7 @@ pub enum RoleName {
 #[expect(dead_code, reason = "describes the API")]
 enum HeldRole {
     Clinician,
+    Adjudicator,
     Integrator,
     Scientist,
     Admin,

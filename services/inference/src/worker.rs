@@ -143,6 +143,7 @@ impl JobWorker {
             reason: analysis.reason.clone(),
             observation: Some(analysis.observation.clone()),
             refusal: analysis.unanswered.map_or("", Unanswered::name).to_owned(),
+            volume_ml: analysis.compared.volume_ml,
         };
         let mut pause = DELIVERY_BACKOFF;
         for _ in 1..DELIVERY_ATTEMPTS {

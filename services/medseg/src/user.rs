@@ -37,7 +37,7 @@ enum Action {
         /// The tenant's name.
         #[arg(long)]
         tenant: String,
-        /// clinician, integrator, scientist or admin; may be given several times.
+        /// clinician, adjudicator, integrator, scientist or admin; may be given several times.
         #[arg(long = "role", required = true)]
         roles: Vec<String>,
     },
@@ -101,6 +101,8 @@ async fn list(accounts: &Accounts) -> anyhow::Result<()> {
 
 fn named(role: &str) -> anyhow::Result<Role> {
     Role::named(role).with_context(|| {
-        format!("no role is called `{role}`: use clinician, integrator, scientist or admin")
+        format!(
+            "no role is called `{role}`: use clinician, adjudicator, integrator, scientist or admin"
+        )
     })
 }

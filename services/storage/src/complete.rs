@@ -10,6 +10,7 @@ use crate::jobs::find;
 use crate::lifecycle::{Event, Job, Outcome, Transition, decide};
 use crate::scans;
 use crate::store::Store;
+use crate::volumes;
 
 impl Store {
     /// Records the result, once. The artefacts are durable first; then job, scan, event and
@@ -96,6 +97,7 @@ fn completion(header: CompleteHeader, answer: Answer, subject: &str) -> Event {
         outcome: Outcome {
             answer,
             unanswered: unanswered(answer, &header.refusal),
+            volume_ml: volumes::told(header.volume_ml, answer),
             reason: header.reason,
             observation: header.observation.map(Box::new),
             subject: subject.to_owned(),

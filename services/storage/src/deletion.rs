@@ -224,7 +224,7 @@ async fn bury(unit: &mut Unit, tenant: TenantId, scan: ScanId, at_ms: i64) -> Re
     sqlx::query(
         "UPDATE scans SET state = 'deleted', answer = '', reason = '', completed_ms = 0, format = '', modality = '',
              shape = '', original_sha256 = '', volume_sha256 = '', site = '', scanner = '',
-             review = 'unreviewed', model_version = '', series_json = NULL, changed_ms = ?
+             review = 'unreviewed', model_version = '', series_json = NULL, volume_ml = NULL, changed_ms = ?
          WHERE tenant_id = ? AND id = ?",
     )
     .bind(at_ms)

@@ -241,6 +241,8 @@ mod tests {
             mask_fraction: whole.then_some(0.25),
             adjudicates: if whole { vec!["another word".to_owned()] } else { Vec::new() },
             slices: whole.then(SliceCounts::default),
+            reason: whole.then(|| "outline".to_owned()),
+            finding_reasons: if whole { vec!["quality".to_owned()] } else { Vec::new() },
         };
         let event = given(said, if whole { "00-ab" } else { "" });
         serde_json::from_str(&event.unwrap()).unwrap()

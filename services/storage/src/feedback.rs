@@ -8,7 +8,7 @@ mod slices;
 
 use std::str::FromStr;
 
-use domain::feedback::{Verdict, Word};
+use domain::feedback::{ReviewState, Verdict, Word};
 use domain::limits::ADJUDICATED_MAX;
 use domain::{ErrorKind, FeedbackId, Result, ScanId, TenantId};
 use platform::blob::{ByteStream, Staged};
@@ -87,8 +87,7 @@ impl Store {
         if let Some(entry) = self.given_before(tenant, key.as_ref()).await? {
             return Ok(Ok(entry));
         }
-        let settled = &given.word.adjudicates;
-        if let Err(misfit) = self.may_settle(claims, &given.scan_id, settled).await? {
+        if let Err(misfit) = self.may_settle(claims, &given).await? {
             return Ok(Err(misfit));
         }
         let judged = self.judged(tenant, &scan).await?;
@@ -120,7 +119,7 @@ impl Store {
     pub async fn feedback_of(&self, claims: &Claims, id: &str) -> Result<FeedbackOfScan> {
         let scan = ScanId::from_str(&self.scan(&claims.tenant(), id).await?.id)?;
         let words = rows::of_scan(self.database.pool(), claims.tenant().id(), scan).await?;
-        if !sees(claims, &words) && !words.is_empty() {
+        if !words.is_empty() && !sees(claims, &words)? {
             let hidden = u32::try_from(words.len()).unwrap_or(u32::MAX);
             return Ok(FeedbackOfScan { hidden, ..FeedbackOfScan::default() });
         }
@@ -141,7 +140,7 @@ impl Store {
         let words = rows::of_scan(self.database.pool(), tenant, scan).await?;
         let word = words.iter().find(|word| word.id == id && !word.mask_name.is_empty());
         let word = word.ok_or_else(absent)?;
-        if !sees(claims, &words) {
+        if !sees(claims, &words)? {
             return Err(ErrorKind::Forbidden
                 .error("give your own feedback first: until then, others' is not shown"));
         }
@@ -150,28 +149,16 @@ impl Store {
         Ok((word.mask_name.clone(), read))
     }
 
-    /// Whether a word of the caller's may settle these: it is an admin's, and they are others' on the same scan.
-    async fn may_settle(
-        &self,
-        claims: &Claims,
-        scan: &str,
-        settled: &[String],
-    ) -> Result<Result<(), String>> {
+    /// Whether the word settles nothing, or is an adjudicator's who may settle that.
+    async fn may_settle(&self, claims: &Claims, given: &Given) -> Result<Result<(), String>> {
+        let settled = &given.word.adjudicates;
         if settled.is_empty() {
             return Ok(Ok(()));
         }
-        claims.require(&[Role::Admin])?;
-        let (tenant, scan) = (claims.tenant().id(), ScanId::from_str(scan)?);
+        claims.require(&[Role::Adjudicator])?;
+        let (tenant, scan) = (claims.tenant().id(), ScanId::from_str(&given.scan_id)?);
         let words = rows::of_scan(self.database.pool(), tenant, scan).await?;
-        let others = |id: &String| {
-            words.iter().any(|word| word.id == *id && word.reader_id != claims.subject)
-        };
-        if settled.len() <= ADJUDICATED_MAX && settled.iter().all(others) {
-            return Ok(Ok(()));
-        }
-        Ok(Err(format!(
-            "`adjudicates` names what others have said of this scan, {ADJUDICATED_MAX} words at most."
-        )))
+        settles(&words, &claims.subject, settled)
     }
 
     /// What was given with that key before.
@@ -224,6 +211,9 @@ impl Store {
         audit::append(unit, Entry { tenant, at_ms, subject, action, object }).await?;
         require_same(&of_tenant(&mut **unit, tenant, scan).await?, judged_ms)?;
         let mut words = rows::of_scan(&mut **unit, tenant, scan).await?;
+        // Once more, of what was said meanwhile: nobody settles by two words at once what they may not by one after the other.
+        settles(&words, &row.reader_id, &row.adjudicates()?)?
+            .map_err(|why| ErrorKind::Conflict.error(why))?;
         row.position = words.first().map_or(1, |newest| newest.position + 1);
         let own = words.iter().find(|word| word.reader_id == row.reader_id);
         row.supersedes = own.map(|word| word.id.clone()).unwrap_or_default();
@@ -253,9 +243,38 @@ fn require_same(scan: &Scan, judged_ms: i64) -> Result<()> {
     Err(ErrorKind::Conflict.error("the scan is analysed anew: there will be another result"))
 }
 
-/// Whether the caller may see what is said of a scan: they have said something themselves, or watch over all who do.
-fn sees(claims: &Claims, words: &[Row]) -> bool {
-    claims.roles.contains(&Role::Admin) || words.iter().any(|word| word.reader_id == claims.subject)
+/// Whether a word of that reader's settles nothing, or may settle these: they are others' on the same scan, and the reader is none
+/// of those who differ. Who has settled before may do so again, when somebody has spoken since.
+fn settles(words: &[Row], reader: &str, settled: &[String]) -> Result<Result<(), String>> {
+    if settled.is_empty() {
+        return Ok(Ok(()));
+    }
+    for own in words.iter().filter(|word| word.reader_id == reader) {
+        if own.adjudicates()?.is_empty() {
+            return Ok(Err(
+                "Whoever has given a verdict on this scan as a reader does not settle what its readers differ on: another \
+                 adjudicator does."
+                    .to_owned(),
+            ));
+        }
+    }
+    let others = |id: &String| words.iter().any(|word| word.id == *id && word.reader_id != reader);
+    if settled.len() <= ADJUDICATED_MAX && settled.iter().all(others) {
+        return Ok(Ok(()));
+    }
+    Ok(Err(format!(
+        "`adjudicates` names what others have said of this scan, {ADJUDICATED_MAX} words at most."
+    )))
+}
+
+/// Whether the caller may see what is said of a scan: they have said something themselves, watch over all who do, or are there to
+/// settle what its readers differ on.
+fn sees(claims: &Claims, words: &[Row]) -> Result<bool> {
+    let own = words.iter().any(|word| word.reader_id == claims.subject);
+    if own || claims.roles.contains(&Role::Admin) {
+        return Ok(true);
+    }
+    Ok(claims.roles.contains(&Role::Adjudicator) && rows::review(words)? == ReviewState::Conflict)
 }
 
 /// The name of a reader's mask among the scan's artefacts.
@@ -330,5 +349,7 @@ fn said(
         mask_fraction: judged.mask_fraction,
         adjudicates: row.adjudicates()?,
         slices,
+        reason: event::said(&row.reason),
+        finding_reasons: row.finding_reasons()?,
     })
 }

@@ -10,6 +10,7 @@ use crate::event::{self, Completed};
 use crate::lifecycle::{Event, Job, Outcome, Step, Transition, decide};
 use crate::stops;
 use crate::store::Store;
+use crate::volumes;
 
 pub const REASON_MAX: usize = 900;
 /// The length of the columns that hold names.
@@ -195,7 +196,7 @@ async fn finish(unit: &mut Unit, job: &Job, outcome: &Outcome, at_ms: i64) -> Re
     let model = outcome.observation.as_ref().and_then(|seen| seen.model.as_ref());
     let finished = sqlx::query(
         "UPDATE scans SET state = 'done', answer = ?, reason = ?, completed_ms = ?, changed_ms = ?,
-             model_version = ?
+             model_version = ?, volume_ml = ?
          WHERE tenant_id = ? AND id = ? AND state <> 'done'",
     )
     .bind(outcome.answer.name())
@@ -203,6 +204,7 @@ async fn finish(unit: &mut Unit, job: &Job, outcome: &Outcome, at_ms: i64) -> Re
     .bind(at_ms)
     .bind(at_ms)
     .bind(model.map_or(String::new(), |model| truncate(&model.version, NAME_MAX)))
+    .bind(volumes::column(outcome.volume_ml))
     .id(job.tenant)
     .id(job.scan)
     .run(unit)

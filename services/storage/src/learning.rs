@@ -9,12 +9,14 @@ use std::str::FromStr;
 
 use bytes::Bytes;
 use domain::artefact::{MASK, MASK_VOLUME, ORIGINAL, VOLUME};
-use domain::feedback::{MaskSource, Unconfirmed};
+use domain::feedback::{JudgedFinding, MaskSource, Reason, Unconfirmed};
 use domain::{ErrorKind, Result, ScanId, TenantId};
 use futures::TryStreamExt;
 use platform::blob::ByteStream;
 use platform::db::failed;
-use proto::storage::{self, ConfirmedPage, ListConfirmedScans, NamesOfOriginal, Scan};
+use proto::storage::{
+    self, ConfirmedFinding, ConfirmedPage, ListConfirmedScans, NamesOfOriginal, Scan,
+};
 use service::claims::Claims;
 use sqlx::any::AnyRow;
 use sqlx::{Any, QueryBuilder, Row as _};
@@ -32,6 +34,9 @@ use pseudonyms::{Of, Pseudonyms};
 /// More than stands before the voxels of a stored volume.
 const BEGINNING_BYTES: usize = 20 << 10;
 
+/// Judged findings that are told of one scan: a page of scans with masks of noise stays a message.
+const FINDINGS_TOLD: usize = 100;
+
 /// A scan that was found to be confirmed.
 struct Found {
     /// None: its result does not say.
@@ -41,6 +46,8 @@ struct Found {
     source: MaskSource,
     /// None: nothing is marked.
     mask: Option<MaskFile>,
+    /// By each of the words that count.
+    findings: Vec<JudgedFinding>,
 }
 
 struct MaskFile {
@@ -181,6 +188,7 @@ impl Store {
         let id = ScanId::from_str(&scan.id)?;
         let words = rows::of_scan(self.database.pool(), tenant, id).await?;
         let counted = rows::counted(&words)?;
+        let findings = counted.iter().map(|word| word.findings()).collect::<Result<Vec<_>>>()?;
         let counted = counted.into_iter().map(opinion).collect::<Result<Vec<_>>>()?;
         let Confirmed { verdict, truth, mask } = match confirmed(&counted, answer) {
             Ok(confirmed) => confirmed,
@@ -203,7 +211,8 @@ impl Store {
             }
             judged => judged?,
         };
-        Ok(Ok(Found { image_kind, verdict, truth, source, mask }))
+        let findings = findings.into_iter().flatten().collect();
+        Ok(Ok(Found { image_kind, verdict, truth, source, mask, findings }))
     }
 
     /// The result's own mask of the whole scan.
@@ -321,5 +330,15 @@ fn said(
         mask_sha256: found.mask.map(|mask| mask.sha256).unwrap_or_default(),
         volume_sha256: scan.volume_sha256.clone(),
         shape: scan.shape.clone(),
+        findings: found.findings.into_iter().take(FINDINGS_TOLD).map(without_note).collect(),
+    }
+}
+
+/// As it leaves: what readers note may name somebody.
+fn without_note(finding: JudgedFinding) -> ConfirmedFinding {
+    ConfirmedFinding {
+        label: finding.label,
+        verdict: finding.verdict.name().to_owned(),
+        reason: finding.reason.map_or("", Reason::name).to_owned(),
     }
 }

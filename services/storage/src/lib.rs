@@ -45,6 +45,7 @@ mod stored;
 mod studies;
 mod sweeper;
 mod tombstones;
+mod volumes;
 
 use std::time::Duration;
 

@@ -91,6 +91,8 @@ pub struct Outcome {
     pub unanswered: Option<Unanswered>,
     /// None when nothing was observed.
     pub observation: Option<Box<Observation>>,
+    /// Of its main findings together; None: the result says of none.
+    pub volume_ml: Option<f64>,
     /// Who says so.
     pub subject: String,
 }
@@ -241,9 +243,14 @@ fn given_up(job: &Job, now_ms: i64) -> Transition {
 }
 
 fn parked(reason: String, subject: &str, at_ms: i64) -> Transition {
-    let (observation, subject) = (None, subject.to_owned());
-    let unanswered = Some(Unanswered::Failed);
-    let outcome = Outcome { answer: Answer::Failed, reason, unanswered, observation, subject };
+    let outcome = Outcome {
+        answer: Answer::Failed,
+        reason,
+        unanswered: Some(Unanswered::Failed),
+        observation: None,
+        volume_ml: None,
+        subject: subject.to_owned(),
+    };
     Transition::Ended { state: State::Parked, at_ms, outcome }
 }
 

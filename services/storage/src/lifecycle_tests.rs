@@ -40,7 +40,8 @@ fn claim(alone: bool) -> Event {
 fn complete(attempt: u32) -> Event {
     let (reason, observation) = (String::new(), None);
     let (answer, subject) = (Answer::Found, "worker".to_owned());
-    let outcome = Outcome { answer, reason, unanswered: None, observation, subject };
+    let (unanswered, volume_ml) = (None, None);
+    let outcome = Outcome { answer, reason, unanswered, observation, volume_ml, subject };
     Event::Complete { attempt, binding: BINDING.into(), volume_sha256: VOLUME.into(), outcome }
 }
 

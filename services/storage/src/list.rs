@@ -23,7 +23,8 @@ impl Store {
     /// filter.
     pub async fn scans(&self, claims: &Claims, list: &ListScans) -> Result<ScanPage> {
         let (limit, tenant) = (page_rows(list.limit), claims.tenant().to_string());
-        let mut query = query(&tenant, only_own(claims), list, limit)?;
+        let own = only_own(claims, wire::review_state_of(list.review()));
+        let mut query = query(&tenant, own, list, limit)?;
         let rows = query.build().fetch_all(self.database.pool()).await.map_err(failed)?;
         let scans = rows.iter().map(scan_of).collect::<Result<Vec<_>>>()?;
         let (scans, next_cursor) = page_of(scans, limit, |scan| &scan.id);

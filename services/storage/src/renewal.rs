@@ -160,7 +160,7 @@ fn number_of(name: &str) -> Option<u32> {
 async fn reopen(unit: &mut Unit, job: &Job, at_ms: i64) -> Result<()> {
     sqlx::query(
         "UPDATE scans SET state = 'queued', answer = '', reason = '', completed_ms = 0, model_version = '',
-             changed_ms = ?
+             volume_ml = NULL, changed_ms = ?
          WHERE tenant_id = ? AND id = ?",
     )
     .bind(at_ms)

@@ -4,9 +4,16 @@ use domain::feedback::ReviewState;
 use service::claims::{Claims, Role};
 use sqlx::{Any, QueryBuilder};
 
-/// The reader of whose own words alone such a list tells; None where it tells of everybody's.
-pub fn only_own(claims: &Claims) -> Option<&str> {
-    (!claims.roles.contains(&Role::Admin)).then_some(claims.subject.as_str())
+/// The reader of whose own words alone a list of scans in that state tells; None where it tells of everybody's.
+pub fn only_own(claims: &Claims, state: Option<ReviewState>) -> Option<&str> {
+    let to_settle = state == Some(ReviewState::Conflict) && settles(claims);
+    let sees_all = claims.roles.contains(&Role::Admin) || to_settle;
+    (!sees_all).then_some(claims.subject.as_str())
+}
+
+/// Whether the caller settles what readers differ on.
+pub fn settles(claims: &Claims) -> bool {
+    claims.roles.contains(&Role::Adjudicator)
 }
 
 /// Asks for scans that there is a result of: a failed analysis says nothing, so there is nothing to review.

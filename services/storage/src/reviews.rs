@@ -12,22 +12,22 @@ use sqlx::any::AnyRow;
 use sqlx::{Any, QueryBuilder, Row};
 
 use crate::list::{cursor_id, page_of, page_rows};
-use crate::reviewed::{ask_reviewable, ask_reviewed, only_own};
+use crate::reviewed::{ask_reviewable, ask_reviewed, only_own, settles};
 use crate::scans::{scan_of, select};
 use crate::store::Store;
 
 impl Store {
     /// One page of the scans that there is a result of, newest first. What others have said of a scan is told to whoever has
-    /// judged it themselves, and to admins.
+    /// judged it themselves, and to admins; that they differ, to adjudicators, too.
     pub async fn reviews(&self, claims: &Claims, list: &ListReviews) -> Result<ReviewPage> {
         let limit = page_rows(list.limit);
         let rows = query(claims, list, limit)?.build().fetch_all(self.database.pool()).await;
         let rows = rows.map_err(failed)?;
         let reviews = rows.iter().map(review_of).collect::<Result<Vec<_>>>()?;
         let (mut reviews, next_cursor) = page_of(reviews, limit, id_of);
-        if only_own(claims).is_some() {
+        if only_own(claims, None).is_some() {
             let judged = self.judged_by(claims, &reviews).await?;
-            reviews.iter_mut().for_each(|review| hide(review, &judged));
+            reviews.iter_mut().for_each(|review| hide(review, &judged, settles(claims)));
         }
         Ok(ReviewPage { reviews, next_cursor })
     }
@@ -57,11 +57,13 @@ fn id_of(review: &Review) -> &str {
     review.scan.as_ref().map_or("", |scan| &scan.id)
 }
 
-/// Leaves out what others have said of a scan that the caller has not judged.
-fn hide(review: &mut Review, judged: &BTreeSet<String>) {
+/// Leaves out what others have said of a scan that the caller has not judged, but for a conflict to whoever settles it.
+fn hide(review: &mut Review, judged: &BTreeSet<String>, settles: bool) {
+    use proto::storage::ReviewState::{Conflict, Unreviewed, Unspecified};
     let own = review.scan.as_ref().is_some_and(|scan| judged.contains(&scan.id));
-    if !own && review.state() != proto::storage::ReviewState::Unreviewed {
-        review.set_state(proto::storage::ReviewState::Unspecified);
+    let told = own || review.state() == Unreviewed || (settles && review.state() == Conflict);
+    if !told {
+        review.set_state(Unspecified);
     }
 }
 
@@ -83,7 +85,7 @@ fn query(claims: &Claims, list: &ListReviews, limit: u32) -> Result<QueryBuilder
     query.push(" AND scans.id < ").push_bind(cursor_id::<ScanId>(&list.cursor)?);
     ask_reviewable(&mut query);
     if let Some(state) = wire::review_state_of(list.state()) {
-        ask_reviewed(&mut query, state, only_own(claims));
+        ask_reviewed(&mut query, state, only_own(claims, Some(state)));
     }
     if !list.model_version.is_empty() {
         query.push(" AND scans.model_version = ").push_bind(list.model_version.clone());

@@ -19,6 +19,7 @@ use crate::artefacts;
 use crate::feedback::is_readers_mask;
 use crate::series_choice;
 use crate::store::Store;
+use crate::volumes;
 
 /// How often a watcher reads the scan, for changes by another process.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
@@ -29,7 +30,7 @@ macro_rules! select {
         concat!(
             "SELECT scans.id, scans.state, answer, reason, accepted_ms, completed_ms, format,
                 modality, shape, original_sha256, volume_sha256, attempt, priority, review, model_version, site,
-                scans.series_json
+                scans.series_json, volume_ml
              FROM scans JOIN jobs ON jobs.tenant_id = scans.tenant_id AND jobs.scan_id = scans.id ",
             $rest
         )
@@ -169,6 +170,7 @@ pub fn scan_of(row: &AnyRow) -> Result<Scan> {
         batch: String::new(),
         site: text("site")?,
         series: series_choice::told(row.try_get("series_json").map_err(failed)?)?,
+        volume_ml: volumes::sound(row.try_get("volume_ml").map_err(failed)?),
     })
 }
 

@@ -1,5 +1,6 @@
 //! What was found, and what readers say of it.
 
+use domain::feedback::{FindingVerdict, JudgedFinding};
 use imaging::{Finding, Role};
 
 use super::list::List;
@@ -83,8 +84,16 @@ impl Parts<'_, '_> {
             Readers::Hidden(hidden) => alone(&(words.hidden)(*hidden)),
             Readers::Told(said) if said.is_empty() => alone(words.none),
             Readers::Told(said) => {
-                let said = said.iter().map(|word| self.reader(word));
-                said.map(|said| setter.paragraph(PLAIN, &said, LINES_MOST)).collect()
+                let lines = |said: &str| setter.paragraph(PLAIN, said, LINES_MOST);
+                let item = |word: &ReaderWord| {
+                    let mut item = lines(&self.reader(word));
+                    let judged = self.judged(word);
+                    if !judged.is_empty() {
+                        item.extend(lines(&judged));
+                    }
+                    item
+                };
+                said.iter().map(item).collect()
             }
         };
         let more = self.instead(words.more);
@@ -102,6 +111,19 @@ impl Parts<'_, '_> {
         let (reader, verdict) = (&word.reader, (words.verdict)(word.verdict));
         let between = if said.is_empty() { "" } else { ": " };
         format!("{reader} {verdict}, {}{between}{said}", moment(word.given_ms))
+    }
+
+    /// What the reader says of single findings, but for those that they agree with and say no more of.
+    fn judged(&self, word: &ReaderWord) -> String {
+        let words = &self.words.readers;
+        let one = |finding: &JudgedFinding| {
+            let JudgedFinding { label, verdict, reason, note } = finding;
+            let said = (words.finding)((*label, *verdict));
+            joined(&[said.as_str(), reason.map_or("", words.reason), note.trim()], ", ")
+        };
+        let told = word.findings.iter();
+        let told = told.filter(|one| one.verdict != FindingVerdict::Agree || !one.note.is_empty());
+        told.map(one).collect::<Vec<_>>().join("; ")
     }
 
     /// A line in place of what did not fit.

@@ -1,5 +1,5 @@
 use domain::Answer;
-use domain::feedback::{Reason, Truth, Verdict};
+use domain::feedback::{FindingVerdict, Reason, Truth, Verdict};
 use imaging::{ImageKind, KindSource, Laterality, Plane, Role, Unit};
 
 use super::said::Said;
@@ -134,6 +134,14 @@ pub static WORDS: Words = Words {
             Reason::WrongSide => "wrong side",
             Reason::Quality => "the image is not good enough",
             Reason::Other => "something else",
+        },
+        finding: |(label, verdict)| {
+            let said = match verdict {
+                FindingVerdict::Agree => "agreed with",
+                FindingVerdict::Reject => "is none",
+                FindingVerdict::Unsure => "in doubt",
+            };
+            format!("finding {label}: {said}")
         },
         more: |count| format!("{count} more readers: see the scan's page."),
     },

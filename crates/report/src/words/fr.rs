@@ -1,5 +1,5 @@
 use domain::Answer;
-use domain::feedback::{Reason, Truth, Verdict};
+use domain::feedback::{FindingVerdict, Reason, Truth, Verdict};
 use imaging::{ImageKind, KindSource, Laterality, Plane, Role, Unit};
 
 use super::said::Said;
@@ -134,6 +134,14 @@ pub static WORDS: Words = Words {
             Reason::WrongSide => "mauvais côté",
             Reason::Quality => "l’image n’est pas assez bonne",
             Reason::Other => "autre chose",
+        },
+        finding: |(label, verdict)| {
+            let said = match verdict {
+                FindingVerdict::Agree => "confirmée",
+                FindingVerdict::Reject => "n’en est pas une",
+                FindingVerdict::Unsure => "incertaine",
+            };
+            format!("lésion {label} : {said}")
         },
         more: |count| format!("{count} lecteurs de plus : voir la page de l’examen."),
     },

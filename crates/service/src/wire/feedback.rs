@@ -12,6 +12,8 @@ pub fn word(word: Word) -> storage::Word {
     let judged = |finding: JudgedFinding| storage::JudgedFinding {
         label: finding.label,
         verdict: judgement(finding.verdict).into(),
+        reason: finding.reason.map(reason_said).unwrap_or_default().into(),
+        note: finding.note,
     };
     let place = |Place { slice, row, column }: Place| storage::Place { slice, row, column };
     storage::Word {
@@ -29,9 +31,9 @@ pub fn word(word: Word) -> storage::Word {
 pub fn word_of(wire: storage::Word) -> Result<Word> {
     let (verdict, truth, reason) =
         (verdict_of(wire.verdict())?, truth_of(wire.truth()), reason_of(wire.reason()));
-    let judged = |finding: storage::JudgedFinding| {
-        let verdict = judgement_of(finding.verdict());
-        verdict.map(|verdict| JudgedFinding { label: finding.label, verdict })
+    let judged = |finding: storage::JudgedFinding| -> Result<JudgedFinding> {
+        let (verdict, reason) = (judgement_of(finding.verdict())?, reason_of(finding.reason()));
+        Ok(JudgedFinding { label: finding.label, verdict, reason, note: finding.note })
     };
     let place =
         |storage::Place { slice, row, column }: storage::Place| Place { slice, row, column };
@@ -96,6 +98,7 @@ fn judgement(verdict: FindingVerdict) -> storage::Verdict {
     match verdict {
         FindingVerdict::Agree => storage::Verdict::Agree,
         FindingVerdict::Reject => storage::Verdict::Reject,
+        FindingVerdict::Unsure => storage::Verdict::Unsure,
     }
 }
 
@@ -103,7 +106,9 @@ fn judgement_of(wire: storage::Verdict) -> Result<FindingVerdict> {
     match wire {
         storage::Verdict::Agree => Ok(FindingVerdict::Agree),
         storage::Verdict::Reject => Ok(FindingVerdict::Reject),
-        _ => Err(ErrorKind::Invalid.error("a finding is agreed with or rejected")),
+        storage::Verdict::Unsure => Ok(FindingVerdict::Unsure),
+        storage::Verdict::Correct | storage::Verdict::Unspecified => Err(ErrorKind::Invalid
+            .error("a finding is agreed with, rejected, or the reader is unsure of it")),
     }
 }
 
@@ -169,13 +174,21 @@ mod tests {
     ];
 
     fn said(verdict: Verdict, truth: Option<Truth>, reason: Option<Reason>) -> Word {
-        let judged = |label, verdict| JudgedFinding { label, verdict };
+        let doubted = JudgedFinding {
+            reason,
+            note: "of this one".into(),
+            ..JudgedFinding::bare(9, FindingVerdict::Unsure)
+        };
         Word {
             verdict,
             truth,
             reason,
             note: "in their own words".into(),
-            findings: vec![judged(1, FindingVerdict::Agree), judged(7, FindingVerdict::Reject)],
+            findings: vec![
+                JudgedFinding::bare(1, FindingVerdict::Agree),
+                JudgedFinding::bare(7, FindingVerdict::Reject),
+                doubted,
+            ],
             missed: vec![Place { slice: 1, row: 2, column: 3 }],
             adjudicates: vec!["another word".into()],
         }

@@ -2,6 +2,7 @@ use domain::feedback::Verdict;
 
 use super::*;
 use crate::quality::groups::{Certainty, Size, Traits};
+use crate::quality::reasons::Reasons;
 use crate::quality::reviewed::Word;
 
 /// What the reader says of a scan of that kind; whether it has a tumour follows.
@@ -16,6 +17,7 @@ fn word(scan: &str, kind: &str, truth: Option<Truth>) -> Word {
         dice: None,
         slices: None,
         adjudicates: Vec::new(),
+        reasons: Reasons::default(),
         answer: Answer::Found,
         traits: Traits::new("m", "1", kind, Size::Small),
         certainty: Certainty::High,

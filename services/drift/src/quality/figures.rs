@@ -15,7 +15,7 @@ use super::weights::{SEED, Weighted};
 use crate::report::{SCANS_MIN, Times};
 
 /// Of fewer reviewed scans than this, a period that is cut out for them tells what others have said of single ones.
-const READERS_SCANS_MIN: usize = 5;
+pub const READERS_SCANS_MIN: usize = 5;
 
 /// Scans that were answered with `found` or `none_found`, and have in common what they are grouped by.
 #[derive(Clone, Debug, PartialEq)]

@@ -3,6 +3,7 @@ use domain::feedback::Verdict;
 
 use super::*;
 use crate::quality::groups::Size;
+use crate::quality::reasons::Reasons;
 use crate::quality::reviewed::{Word, reviewed};
 
 /// What `reader` says of `scan`, which drift has seen completed.
@@ -18,6 +19,7 @@ fn word(scan: &str, reader: &str, verdict: Verdict, answer: Answer) -> Word {
         dice: None,
         slices: None,
         adjudicates: Vec::new(),
+        reasons: Reasons::default(),
         answer,
         traits: Traits::new("m", "1", "flair", size),
         certainty: Certainty::High,

@@ -1,12 +1,13 @@
 //! The event `feedback.given`, as drift reads it.
 
-use domain::feedback::{Truth, Verdict};
-use domain::limits::ADJUDICATED_MAX;
+use domain::feedback::{Reason, Truth, Verdict};
+use domain::limits::{ADJUDICATED_MAX, JUDGED_FINDINGS_MAX};
 use domain::{Answer, Error, ErrorKind, FeedbackId, Result, ScanId, TenantId};
 use proto::events::{FeedbackGiven, ModelIdentity, SliceCounts};
 use service::CloudEvent;
 use service::topics::FEEDBACK_GIVEN;
 
+use super::reasons::Reasons;
 use crate::event::named;
 
 /// The longest digest of a reader, as rows hold them.
@@ -35,6 +36,8 @@ pub struct Given {
     pub slices: Option<SliceCounts>,
     /// The words of others that it settles.
     pub adjudicates: Vec<FeedbackId>,
+    /// Why they do not agree.
+    pub reasons: Reasons,
     /// The trace that it was given in; empty: none.
     pub traceparent: String,
 }
@@ -49,6 +52,12 @@ impl Given {
         if data.adjudicates.len() > ADJUDICATED_MAX {
             return Err(ErrorKind::Invalid.error("a word settles more than there can be"));
         }
+        if data.finding_reasons.len() > JUDGED_FINDINGS_MAX {
+            return Err(ErrorKind::Invalid.error("a word judges more findings than there can be"));
+        }
+        let of_result = data.reason.map(|reason| named("reason", &reason)).transpose()?;
+        let of_findings = data.finding_reasons.iter().map(|reason| named("reason", reason));
+        let of_findings = of_findings.collect::<Result<Vec<Reason>>>()?;
         let settled = data.adjudicates.iter().map(|id| id.parse::<FeedbackId>().map_err(strange));
         let adjudicates = settled.collect::<Result<Vec<_>>>()?;
         Ok(Given {
@@ -66,6 +75,7 @@ impl Given {
             mask_fraction: data.mask_fraction,
             slices: data.slices,
             adjudicates,
+            reasons: Reasons::new(of_result, &of_findings),
             traceparent,
         })
     }
@@ -91,6 +101,7 @@ mod tests {
                 "given_ms": 5, "verdict": "correct", "truth": "tumour", "reader_digest": "ab", "dice": 0.75,
                 "model": { "name": "m", "version": "1", "sha256": "cd" },
                 "answer": "none_found", "image_kind": "flair", "mask_fraction": 0.0,
+                "reason": "outline", "finding_reasons": ["quality", "quality"],
                 "slices": { "both": 1, "model_only": 2, "reader_only": 3, "neither": 4 },
             },
         })
@@ -110,6 +121,7 @@ mod tests {
         assert_eq!((version, kind, given.mask_fraction), ("1", Some("flair"), Some(0.0)));
         let slices = SliceCounts { both: 1, model_only: 2, reader_only: 3, neither: 4 };
         assert_eq!(given.slices, Some(slices));
+        assert_eq!(given.reasons.columns(), ("outline", "quality=2".to_owned()));
     }
 
     #[test]
@@ -117,7 +129,9 @@ mod tests {
         let mut event = event();
         let data = event["data"].as_object_mut().unwrap();
         data.insert("truth".to_owned(), Value::Null);
-        for field in ["dice", "model", "image_kind", "mask_fraction", "slices"] {
+        for field in
+            ["dice", "model", "image_kind", "mask_fraction", "slices", "reason", "finding_reasons"]
+        {
             data.remove(field);
         }
         let given = parsed(&event).unwrap();
@@ -125,6 +139,7 @@ mod tests {
         assert_eq!((given.image_kind, given.slices), (None, None));
         assert_eq!(given.model, ModelIdentity::default());
         assert!(given.adjudicates.is_empty());
+        assert_eq!(given.reasons, Reasons::default());
     }
 
     #[test]
@@ -142,7 +157,8 @@ mod tests {
 
     #[test]
     fn a_word_that_says_what_nobody_can_say_is_invalid() {
-        for field in ["tenant_id", "scan_id", "feedback_id", "verdict", "truth", "answer"] {
+        for field in ["tenant_id", "scan_id", "feedback_id", "verdict", "truth", "answer", "reason"]
+        {
             let mut event = event();
             event["data"][field] = "nonsense".into();
             assert_eq!(parsed(&event).unwrap_err().kind(), ErrorKind::Invalid, "{field}");

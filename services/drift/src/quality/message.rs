@@ -8,12 +8,14 @@ use proto::drift;
 use super::Period;
 use super::bound::Alarm;
 use super::figures::{Expected, Group, MeanDice, Remark, SliceRates};
+use super::reasons::Counts;
 use super::weights::Weighted;
 use crate::message::times;
 
 pub fn message(
     groups: Vec<Group>,
     refused_uploads: BTreeMap<String, usize>,
+    reasons: Counts,
     period: Period,
     remarks: Vec<Remark>,
 ) -> drift::Quality {
@@ -28,6 +30,8 @@ pub fn message(
         to_ms: period.to_ms,
         remarks: remarks.into_iter().map(|remark| remark.words).collect(),
         refused_uploads: counts(refused_uploads).collect(),
+        reasons: counts(reasons.of_results).collect(),
+        finding_reasons: counts(reasons.of_findings).collect(),
     }
 }
 
@@ -204,8 +208,13 @@ mod tests {
         let remarks = vec![Remark { name: "n", scans: 33, words: "r".into() }];
         let refused = BTreeMap::from([("blank".to_owned(), 32)]);
         let period = Period { from_ms: 5, to_ms: 6 };
-        let message = message(vec![group], refused, period, remarks);
+        let reasons = Counts {
+            of_results: [("outline".to_owned(), 34)].into(),
+            of_findings: [("outline".to_owned(), 35)].into(),
+        };
+        let message = message(vec![group], refused, reasons, period, remarks);
         assert_eq!(message.refused_uploads["blank"], 32);
+        assert_eq!((message.reasons["outline"], message.finding_reasons["outline"]), (34, 35));
         assert_eq!((message.from_ms, message.to_ms), (5, 6));
         assert_eq!(message.remarks, ["r"]);
         assert_eq!(message.remark_kinds, [drift::RemarkKind { name: "n".into(), scans: 33 }]);

@@ -8,6 +8,7 @@ use domain::statistics::mean;
 use proto::events::SliceCounts;
 
 use super::groups::{Certainty, Stratum, Traits};
+use super::reasons::Reasons;
 
 /// One word of a reader on a scan that was answered with `found` or `none_found`.
 #[derive(Clone, Debug)]
@@ -25,6 +26,8 @@ pub struct Word {
     pub slices: Option<SliceCounts>,
     /// The feedback of others on the same scan that counts no more.
     pub adjudicates: Vec<String>,
+    /// Why the reader does not agree.
+    pub reasons: Reasons,
     pub answer: Answer,
     pub traits: Traits,
     /// How sure the model is of it, and the Dice that it expects.
@@ -91,6 +94,11 @@ impl Reviewed {
     /// Whose words these are.
     pub fn scan(&self) -> Option<&str> {
         self.words.first().map(|word| word.scan.as_str())
+    }
+
+    /// Why its readers do not agree: of each word that counts.
+    pub fn reasons(&self) -> impl Iterator<Item = &Reasons> {
+        self.words.iter().map(|word| &word.reasons)
     }
 
     pub fn stratum(&self) -> Stratum {

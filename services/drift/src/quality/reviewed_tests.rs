@@ -16,6 +16,7 @@ fn word(reader: &str, given_ms: i64, verdict: Verdict) -> Word {
         dice: None,
         slices: None,
         adjudicates: Vec::new(),
+        reasons: Reasons::default(),
         answer: Found,
         traits: Traits::new("m", "1", "flair", Size::Small),
         certainty: Certainty::High,

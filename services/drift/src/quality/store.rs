@@ -10,6 +10,7 @@ use sqlx::FromRow;
 use super::ended::Ended;
 use super::figures::Seen;
 use super::groups::{Certainty, LITTLE, MUCH, SURE, Size, Traits, UNSURE};
+use super::reasons::Reasons;
 use super::reviewed::Word;
 use super::{Given, Period};
 use crate::store::{KIND_CHARS_MAX, MODEL_CHARS_MAX, Store, clipped, once};
@@ -27,7 +28,7 @@ macro_rules! words {
     ($of:literal) => {
         concat!(
             "SELECT r.scan_id, r.reader, r.feedback_id, r.given_ms, r.verdict, r.truth, r.dice, r.answer, r.adjudicates,
-                 r.slices_both, r.slices_model_only, r.slices_reader_only, r.slices_neither,
+                 r.slices_both, r.slices_model_only, r.slices_reader_only, r.slices_neither, r.reason, r.finding_reasons,
                  COALESCE(o.model_name, r.model_name) AS model_name,
                  COALESCE(o.model_version, r.model_version) AS model_version,
                  COALESCE(o.image_kind, r.image_kind) AS image_kind,
@@ -86,6 +87,8 @@ struct WordRow {
     slices_model_only: Option<i64>,
     slices_reader_only: Option<i64>,
     slices_neither: Option<i64>,
+    reason: String,
+    finding_reasons: String,
     model_name: String,
     model_version: String,
     image_kind: String,
@@ -130,11 +133,12 @@ struct EndedRow {
 impl Store {
     /// Keeps a reader's word beside all others; the same event again changes nothing.
     pub async fn review(&self, given: &Given) -> Result<()> {
+        let (reason, finding_reasons) = given.reasons.columns();
         let inserted = sqlx::query(
             "INSERT INTO reviews (tenant_id, feedback_id, scan_id, reader, given_ms, verdict, truth, dice, answer,
                  model_name, model_version, image_kind, mask_fraction, adjudicates, slices_both, slices_model_only,
-                 slices_reader_only, slices_neither)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                 slices_reader_only, slices_neither, reason, finding_reasons)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(given.tenant.to_string())
         .bind(given.feedback.to_string())
@@ -154,6 +158,8 @@ impl Store {
         .bind(given.slices.map(|slices| i64::from(slices.model_only)))
         .bind(given.slices.map(|slices| i64::from(slices.reader_only)))
         .bind(given.slices.map(|slices| i64::from(slices.neither)))
+        .bind(reason)
+        .bind(finding_reasons)
         .execute(self.database.pool())
         .await
         .map_err(db::failed);
@@ -278,6 +284,7 @@ impl WordRow {
             certainty: Certainty::of(self.confidence),
             expected_dice: self.expected_dice.filter(|dice| dice.is_finite()),
             slices,
+            reasons: Reasons::of_columns(&self.reason, &self.finding_reasons),
             scan: self.scan_id,
             reader: self.reader,
             feedback: self.feedback_id,

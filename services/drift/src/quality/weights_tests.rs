@@ -3,6 +3,7 @@ use domain::feedback::Verdict;
 
 use super::*;
 use crate::quality::groups::{Certainty, Size, Traits};
+use crate::quality::reasons::Reasons;
 use crate::quality::reviewed::{Word, reviewed};
 
 /// What a reader says of a scan of that answer, which the model is so sure of.
@@ -17,6 +18,7 @@ fn word(scan: usize, answer: Answer, certainty: Certainty, verdict: Verdict) -> 
         dice: None,
         slices: None,
         adjudicates: Vec::new(),
+        reasons: Reasons::default(),
         answer,
         traits: Traits::new("m", "1", "flair", Size::Small),
         certainty,

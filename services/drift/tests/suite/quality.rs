@@ -1,5 +1,7 @@
 //! From readers' words to figures.
 
+use std::collections::HashMap;
+
 use domain::{ScanId, TenantId};
 use proto::drift::{MeanDice, Quality, QualityBy, QualityGroup, QualityRequest, Share};
 use serde_json::{Value, json};
@@ -54,6 +56,8 @@ pub async fn words_become_figures_that_say_how_many_scans_they_are_of(
     }
     let mut correction = word(hospital, corrected.0, "ann", "correct");
     correction["data"]["dice"] = json!(0.75);
+    correction["data"]["reason"] = "outline".into();
+    correction["data"]["finding_reasons"] = json!(["quality", "quality", "wrong_side"]);
     let mut agreed = word(hospital, none.0, "ann", "agree");
     agreed["data"]["answer"] = "none_found".into();
     for event in [word(hospital, found.0, "ann", "agree"), correction, agreed] {
@@ -65,6 +69,11 @@ pub async fn words_become_figures_that_say_how_many_scans_they_are_of(
     let few = "Fewer than 30 reviewed scans, too few to conclude anything: medseg-mr/1 (3).";
     assert!(quality.remarks.iter().any(|words| words == few), "{:?}", quality.remarks);
     assert_eq!((quality.from_ms, quality.to_ms), (0, NOW_MS));
+    let said = |names: &[(&str, u64)]| -> HashMap<String, u64> {
+        names.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
+    };
+    assert_eq!(quality.reasons, said(&[("outline", 1)]));
+    assert_eq!(quality.finding_reasons, said(&[("quality", 2), ("wrong_side", 1)]));
     let group = only(quality)?;
     assert_eq!((group.name.as_str(), group.scans, group.reviewed), ("medseg-mr/1", 4, 3));
     assert_eq!((group.share_reviewed, group.disputed), (Some(0.75), 0));
@@ -83,6 +92,7 @@ pub async fn the_same_word_twice_counts_once_and_a_later_one_counts_instead_whil
     drift.emit(&event).await?;
     let mut first = word(hospital, scan, "ann", "reject");
     first["data"]["truth"] = "no_tumour".into();
+    first["data"]["reason"] = "false_finding".into();
     let mut later = word(hospital, scan, "ann", "agree");
     later["data"]["given_ms"] = (NOW_MS - 400).into();
     for event in [&first, &first, &later, &first] {
@@ -92,7 +102,9 @@ pub async fn the_same_word_twice_counts_once_and_a_later_one_counts_instead_whil
     drift.give(&word(tenant(), scan, "of another hospital", "agree")).await?;
     drift.kept(1, 3).await?;
 
-    let group = only(drift.quality(hospital, QualityBy::Model).await?)?;
+    let quality = drift.quality(hospital, QualityBy::Model).await?;
+    assert!(quality.reasons.is_empty(), "what was said before counts no more");
+    let group = only(quality)?;
     assert_eq!((group.scans, group.reviewed, group.disputed), (1, 1, 0));
     assert_eq!((counts(group.agree), counts(group.far)), (Some((1, 1)), Some((0, 0))));
     assert_eq!(drift.rows("SELECT COUNT(*) FROM reviews WHERE reader = 'ann'").await?, 2);
@@ -259,13 +271,16 @@ async fn figures_are_for_clinicians_scientists_and_admins() -> anyhow::Result<()
 async fn a_reader_learns_of_no_single_scan_what_others_have_said() -> anyhow::Result<()> {
     let drift = Drift::start().await?;
     let hospital = tenant();
-    drift.give(&word(hospital, scan(), "ann", "reject")).await?;
+    let mut rejected = word(hospital, scan(), "ann", "reject");
+    rejected["data"]["reason"] = "wrong_side".into();
+    drift.give(&rejected).await?;
     drift.kept(0, 1).await?;
     let asked = QualityRequest { by: QualityBy::Model.into(), ..QualityRequest::default() };
     for (role, of) in [(Role::Clinician, 0), (Role::Scientist, 1), (Role::Admin, 1)] {
         let token = drift.issuer.token(hospital, &[role]);
         let quality = drift.client.clone().get_quality(authorised(asked, &token)).await?;
         let quality = quality.into_inner();
+        assert_eq!(quality.reasons.len(), usize::from(role != Role::Clinician), "{role:?}");
         let said = quality.remarks.iter().any(|words| words.contains("what others think"));
         let group = only(quality)?;
         assert_eq!((group.reviewed, counts(group.agree)), (1, Some((0, of))), "{role:?}");

@@ -248,6 +248,8 @@ async fn the_limits_that_are_described_are_those_that_are_kept() {
     assert!(pattern.contains(&format!("{{1,{ACCOUNT_NAME_CHARS_MAX}}}")), "{pattern}");
     let word = &schemas["FeedbackWord"]["properties"];
     assert_eq!(word["note"]["maxLength"], json!(NOTE_CHARS_MAX));
+    let finding = &schemas["JudgedFinding"]["properties"];
+    assert_eq!(finding["note"]["maxLength"], json!(NOTE_CHARS_MAX));
     assert_eq!(
         (&word["findings"]["maxItems"], &word["missed"]["maxItems"]),
         (&json!(JUDGED_FINDINGS_MAX), &json!(MISSED_PLACES_MAX))

@@ -57,6 +57,7 @@ async fn a_confirmed_scan_is_handed_out_as_nifti_on_one_grid() {
             "scan_id": scan, "id": one["id"], "patient": one["patient"], "patient_known": false,
             "kind": "unknown", "verdict": "agree", "truth": "no_tumour", "mask_source": "empty",
             "mask_sha256": "", "volume_sha256": one["volume_sha256"], "shape": volume.shape.lengths(),
+            "findings": [],
             "image": format!("/v1/scans/{scan}/dataset-image"),
             "mask": format!("/v1/scans/{scan}/dataset-mask"),
         });

@@ -118,12 +118,12 @@ impl Mesh {
 
     /// As auth signs it for an API client of the hospital that is confined to that section.
     pub fn confined(&self, role: Role, scope: &str) -> String {
-        let grant = Grant { scopes: vec![scope.to_owned()], ..grant("tester", self.tenant, role) };
+        let grant = Grant { scopes: vec![scope.to_owned()], ..grant("tester", self.tenant, vec![role]) };
         grant.sign(&self.key, self.clock.clock().now_ms())
     }
 
     fn sign(&self, tenant: TenantId, role: Role) -> String {
-        self.sign_as("tester", tenant, role)
+        self.sign_as("tester", tenant, vec![role])
     }
 
     /// As auth signs it for an operator.
@@ -148,11 +148,16 @@ impl Mesh {
 
     /// As auth signs it for somebody of the hospital with that id, whose name it is, too.
     pub fn token_of(&self, subject: &str, role: Role) -> String {
-        self.sign_as(subject, self.tenant, role)
+        self.sign_as(subject, self.tenant, vec![role])
     }
 
-    fn sign_as(&self, subject: &str, tenant: TenantId, role: Role) -> String {
-        grant(subject, tenant, role).sign(&self.key, self.clock.clock().now_ms())
+    /// The same for a reader who may settle what others differ on.
+    pub fn adjudicator_token(&self, subject: &str) -> String {
+        self.sign_as(subject, self.tenant, vec![Role::Clinician, Role::Adjudicator])
+    }
+
+    fn sign_as(&self, subject: &str, tenant: TenantId, roles: Vec<Role>) -> String {
+        grant(subject, tenant, roles).sign(&self.key, self.clock.clock().now_ms())
     }
 
     /// Puts other bytes in the place of what is kept of a model's file.
@@ -313,11 +318,13 @@ impl Mesh {
         let answer = if answer == Answer::Found { "found" } else { "none_found" };
         let query = sqlx::query(
             "INSERT INTO reviews (tenant_id, feedback_id, scan_id, reader, given_ms, verdict, truth, answer,
-                 model_name, model_version, image_kind)
-             VALUES (?, ?, ?, 'reader', ?, ?, '', ?, 'medseg-mr', '1', 'flair')",
+                 model_name, model_version, image_kind, reason, finding_reasons)
+             VALUES (?, ?, ?, 'reader', ?, ?, '', ?, 'medseg-mr', '1', 'flair', ?, ?)",
         );
+        let why = if verdict == "agree" { ("", "") } else { ("outline", "quality=2") };
         let query = query.bind(tenant.to_string()).bind(scan).bind(scan).bind(NOW_MS - 1);
-        query.bind(verdict).bind(answer).execute(self.of_drift.pool()).await.unwrap();
+        let query = query.bind(verdict).bind(answer).bind(why.0).bind(why.1);
+        query.execute(self.of_drift.pool()).await.unwrap();
     }
 
     /// A window of drift with one scan, of this hospital or of another.
@@ -429,9 +436,9 @@ impl Mesh {
     }
 }
 
-fn grant(subject: &str, tenant: TenantId, role: Role) -> Grant {
+fn grant(subject: &str, tenant: TenantId, roles: Vec<Role>) -> Grant {
     let (subject, name) = (subject.to_owned(), subject.to_owned());
-    let (roles, scopes, epochs) = (vec![role], Vec::new(), Epochs::default());
+    let (scopes, epochs) = (Vec::new(), Epochs::default());
     Grant { subject, name, tenant, roles, scopes, epochs }
 }
 

@@ -35,6 +35,8 @@ async fn what_readers_say_is_told_in_figures_with_their_counts() {
     assert_eq!(kinds.len(), by_model["remarks"].as_array().unwrap().len());
     assert_eq!(kinds[0], json!({ "name": "not_by_chance", "scans": null }));
     assert!(kinds.contains(&json!({ "name": "few_reviewed", "scans": 30 })), "{kinds:?}");
+    let why = (&by_model["reasons"], &by_model["finding_reasons"]);
+    assert_eq!(why, (&json!({ "outline": 1 }), &json!({ "quality": 2 })));
     let [group] = &by_model["groups"].as_array().unwrap()[..] else { panic!("{by_model}") };
     let named = (&group["by"], &group["name"], &group["scans"], &group["reviewed"]);
     assert_eq!(named, (&json!("model"), &json!("medseg-mr/1"), &json!(3), &json!(3)));

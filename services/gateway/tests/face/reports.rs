@@ -171,11 +171,14 @@ async fn a_reader_finds_others_words_in_it_after_their_own_and_of_each_the_lates
     let mut gateway = Gateway::start().await;
     let scan = found(&gateway).await;
     let path = format!("/v1/scans/{scan}/feedback");
-    for word in [json!({"verdict": "unsure"}), json!({"verdict": "reject", "note": "a vessel"})] {
+    let side = json!({"label": 1, "verdict": "reject", "reason": "wrong_side", "note": "mirrored"});
+    let rejecting = json!({"verdict": "reject", "note": "a vessel", "findings": [side]});
+    for word in [json!({"verdict": "unsure"}), rejecting] {
         assert_eq!(gateway.post(&path).json(&word).send().await.unwrap().status(), 201);
     }
     let own = text(&gateway, &address(&scan)).await;
     assert!(own.contains("tester rejects it") && own.contains("a vessel"), "{own}");
+    assert!(own.contains("finding 1: is none, wrong side, mirrored"), "{own}");
     assert!(!own.contains("is unsure"), "{own}");
 
     gateway.token = gateway.mesh.token_of("other", Role::Clinician);
@@ -188,7 +191,7 @@ async fn a_reader_finds_others_words_in_it_after_their_own_and_of_each_the_lates
     assert!(seen.contains("tester rejects it") && seen.contains("other agrees"), "{seen}");
 
     // Who settles it takes the place of what was said, here as everywhere.
-    gateway.token = gateway.mesh.token_of("chief", Role::Admin);
+    gateway.token = gateway.mesh.adjudicator_token("chief");
     let words: serde_json::Value = gateway.get(&path).send().await.unwrap().json().await.unwrap();
     let rejecting = words["feedback"].as_array().unwrap().iter();
     let rejecting = rejecting.filter(|word| word["verdict"] == "reject");

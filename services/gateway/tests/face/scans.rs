@@ -15,7 +15,7 @@ async fn a_scan_is_shown_with_the_names_of_the_contract() {
         "accepted_at": "2023-11-14T22:13:20.000Z", "completed_at": "2023-11-14T22:13:21.000Z", "format": "png", "modality": null,
         "shape": [1, 64, 64], "original_sha256": sha256(b"<script>"), "volume_sha256": sha256(b"voxels"),
         "priority": "routine", "attempt": 1, "repeated": false, "study": null, "batch": null, "site": null,
-        "series": null,
+        "series": null, "volume_ml": null,
     });
     assert_eq!((status, scan), (200, expected));
 }

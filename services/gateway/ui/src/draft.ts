@@ -1,4 +1,4 @@
-import type { Feedback, FeedbackReason, FeedbackVerdict, MissedPlace, NewFeedback, Truth } from './api/feedback'
+import type { Feedback, FeedbackReason, FeedbackVerdict, FindingVerdict, MissedPlace, NewFeedback, Truth } from './api/feedback'
 import type { Finding } from './api/result'
 import type { Answer } from './api/scans'
 
@@ -10,12 +10,24 @@ export interface Draft {
   note: string
   /** Labels of findings that are none. */
   rejected: readonly number[]
+  /** What is said of single findings beside that, by their labels. */
+  singles: Readonly<Record<number, Single>>
   missed: readonly MissedPlace[]
   /** The ids of what others have said that it settles. */
   settles: readonly string[]
 }
 
-export const NOTHING: Draft = { verdict: null, truth: null, reason: null, note: '', rejected: [], missed: [], settles: [] }
+/** What a reader says of one finding, but for that it is none. */
+export interface Single {
+  /** Nothing: as the rest of the draft has it. */
+  verdict: Exclude<FindingVerdict['verdict'], 'reject'> | null
+  reason: FeedbackReason | null
+  note: string
+}
+
+const NO_SINGLE: Single = { verdict: null, reason: null, note: '' }
+
+export const NOTHING: Draft = { verdict: null, truth: null, reason: null, note: '', rejected: [], singles: {}, missed: [], settles: [] }
 
 export const NOTE_CHARS_MAX = 2000
 
@@ -30,9 +42,41 @@ function truthOf(verdict: FeedbackVerdict, answer: Answer): Truth | null {
   return (answer === 'found') === (verdict === 'agree') ? 'tumour' : 'no_tumour'
 }
 
-/** Whether the draft may say of single findings that they are none. */
+/** Whether the draft may say something of single findings: whoever agrees with a result agrees with each of them. */
 export function rejectable({ verdict }: Draft): boolean {
-  return verdict === 'correct' || verdict === 'reject'
+  return verdict !== null && verdict !== 'agree'
+}
+
+/** What is noted of that finding. */
+export function singleOf(draft: Draft, label: number): Single {
+  return draft.singles[label] ?? NO_SINGLE
+}
+
+/** With why, or a note, of one finding. */
+export function noted(draft: Draft, label: number, said: Partial<Pick<Single, 'reason' | 'note'>>): Draft {
+  return { ...draft, singles: { ...draft.singles, [label]: { ...singleOf(draft, label), ...said } } }
+}
+
+/** With a verdict on one finding: where one may be a tumour, it is no more said that there is none. */
+export function chosen(draft: Draft, label: number, verdict: FindingVerdict['verdict']): Draft {
+  const others = draft.rejected.filter((rejected) => rejected !== label)
+  const rejects = verdict === 'reject'
+  const single: Single = { ...singleOf(draft, label), verdict: rejects ? null : verdict }
+  const truth = rejects || draft.truth !== 'no_tumour' ? draft.truth : verdict === 'agree' ? 'tumour' : null
+  return { ...draft, truth, rejected: rejects ? [...others, label] : others, singles: { ...draft.singles, [label]: single } }
+}
+
+/** What the draft says of one finding, as it is sent; nothing where it says nothing of it. */
+export function saidOf(draft: Draft, label: number): FindingVerdict['verdict'] | null {
+  const { verdict, truth, rejected } = draft
+  if (!rejectable(draft)) return null
+  if (rejected.includes(label)) return 'reject'
+  const own = singleOf(draft, label).verdict
+  // Where there is no tumour each finding is none, and whoever is unsure of the whole says so of those alone that they have judged.
+  if (truth === 'no_tumour') return verdict === 'unsure' && own === null ? null : 'reject'
+  // Who rejects for another reason has said nothing of single ones.
+  const each = verdict === 'correct' || (verdict === 'reject' && rejected.length > 0)
+  return own ?? (each ? 'agree' : null)
 }
 
 export function toggled(draft: Draft, label: number): Draft {
@@ -55,7 +99,7 @@ function samePlace(one: MissedPlace, other: MissedPlace): boolean {
 }
 
 /** What is still to be said before it can be sent; nothing when it can. */
-export type Lack = 'verdict' | 'correction' | 'truth' | 'drawn'
+export type Lack = 'verdict' | 'correction' | 'truth' | 'doubt' | 'drawn'
 
 /** An outline that the reader has drawn, and that is another than the result's. */
 export interface Drawn {
@@ -71,7 +115,9 @@ export function lackOf(draft: Draft, findings: readonly Pick<Finding, 'label'>[]
   if (rejected.length === 0) return 'correction'
   // A tumour that is none of the findings was missed somewhere: that a correction which leaves nothing and marks nothing speaks
   // of one is the truth that its verdict began with, and nobody's word.
-  return truth !== 'no_tumour' && findings.every(({ label }) => rejected.includes(label)) ? 'truth' : undefined
+  const left = findings.filter(({ label }) => !rejected.includes(label))
+  if (truth !== 'no_tumour' && left.length === 0) return 'truth'
+  return truth === null && left.every(({ label }) => singleOf(draft, label).verdict === 'unsure') ? 'doubt' : undefined
 }
 
 function lackOfDrawn({ truth, missed }: Draft, { marks }: Drawn): Lack | undefined {
@@ -84,19 +130,26 @@ function lackOfDrawn({ truth, missed }: Draft, { marks }: Drawn): Lack | undefin
 export function saidIn(draft: Draft, findings: readonly Pick<Finding, 'label'>[], drawn?: Drawn): NewFeedback | undefined {
   const { verdict, truth, reason, note } = draft
   if (verdict === null || lackOf(draft, findings, drawn)) return undefined
-  // Where there is no tumour each finding is none; who rejects for another reason has said nothing of single ones.
-  const all = truth === 'no_tumour'
-  const each = verdict === 'correct' || (verdict === 'reject' && (all || draft.rejected.length > 0))
-  const word = (label: number) => (all || draft.rejected.includes(label) ? 'reject' : 'agree')
   return {
     verdict,
     truth,
     reason,
     note: note.trim(),
-    findings: each ? findings.map(({ label }) => ({ label, verdict: word(label) })) : [],
+    findings: findings.flatMap(({ label }) => judgedIn(draft, label)),
     missed: verdict === 'correct' ? [...draft.missed] : [],
     ...(draft.settles.length > 0 ? { adjudicates: [...draft.settles] } : {}),
   }
+}
+
+/** What is sent of one finding. */
+function judgedIn(draft: Draft, label: number): FindingVerdict[] {
+  const verdict = saidOf(draft, label)
+  if (verdict === null) return []
+  const { reason, note } = singleOf(draft, label)
+  const judged: FindingVerdict = { label, verdict }
+  if (verdict !== 'agree' && reason) judged.reason = reason
+  if (note.trim()) judged.note = note.trim()
+  return [judged]
 }
 
 /** Of what was said, what counts in a review: the latest word of each reader, unless another settles it. */

@@ -9,8 +9,6 @@ export type Order = (typeof ORDERS)[number]
 /** What is known of a scan beside the list. */
 export interface Beside {
   review: (id: string) => Review | undefined
-  /** Of its main findings, in mL. */
-  volume: (id: string) => number | undefined
 }
 
 /** The order that an address asks for behind its `?`; nothing where it asks for none that there is. */
@@ -31,13 +29,13 @@ export function ordered(scans: readonly Scan[], order: Order, beside: Beside): r
   return [...scans].sort((a, b) => (ranks.get(a.id) ?? 0) - (ranks.get(b.id) ?? 0))
 }
 
-function rankOf({ id, priority }: Scan, order: Exclude<Order, 'newest'>, { review, volume }: Beside): number {
+function rankOf({ id, priority, volume_ml: volume }: Scan, order: Exclude<Order, 'newest'>, { review }: Beside): number {
   switch (order) {
     case 'urgent':
       return priority === 'stat' ? 0 : 1
     case 'volume':
       // What nobody knows the volume of comes after what has none.
-      return -(volume(id) ?? -1)
+      return -(volume ?? -1)
     case 'unreviewed':
       return review(id) === 'unreviewed' ? 0 : 1
   }

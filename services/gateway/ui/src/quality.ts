@@ -127,6 +127,14 @@ export function refusedOf(refused: Readonly<Record<string, number>>): string[] {
     .map(([problem, files]) => `${names[problem] ?? problem}: ${count(files)}`)
 }
 
+/** How often readers say why they do not agree; those of a later version's reasons by their own name. */
+export function reasonsOf(reasons: Readonly<Record<string, number>>): string[] {
+  const names: Readonly<Record<string, string>> = words.verdict.reasons
+  return Object.entries(reasons)
+    .sort(([one], [other]) => one.localeCompare(other))
+    .map(([reason, given]) => `${names[reason] ?? reason}: ${count(given)}`)
+}
+
 /** What a model's confirmed answers come to beside the bound. */
 export function alarmOf(name: string, alarm: Alarm | null): string {
   if (!alarm || alarm.of === 0) return ''

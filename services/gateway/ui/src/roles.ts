@@ -3,6 +3,8 @@ const ALLOWED = {
   scans: ['clinician', 'integrator', 'admin'],
   identities: ['clinician', 'integrator'],
   verdicts: ['clinician', 'admin'],
+  /** Beside a role that gives verdicts. */
+  adjudication: ['adjudicator'],
   quality: ['clinician', 'scientist', 'admin'],
   drift: ['scientist', 'admin'],
   models: ['scientist', 'admin'],

@@ -23,6 +23,7 @@ import {
   offlineOf,
   offlineRateOf,
   rateOf,
+  reasonsOf,
   refusalsOf,
   refusedOf,
   remarksOf,
@@ -91,6 +92,7 @@ test('work begins with the scans, but for whoever may see none', () => {
   const homes = [['clinician'], ['integrator'], ['admin'], ['scientist'], ['scientist', 'clinician'], ['operator'], []].map(homeOf)
   assert.deepEqual(homes, ['scans', 'scans', 'scans', 'quality', 'scans', 'tenants', 'scans'])
   assert.ok(may(['scientist', 'integrator'], 'models') && !may(['integrator'], 'quality') && !may([], 'scans'))
+  assert.ok(may(['clinician', 'adjudicator'], 'adjudication') && !may(['clinician', 'admin'], 'adjudication'))
   assert.ok(may(['integrator'], 'deliveries') && !may(['integrator'], 'destinations') && !may(['clinician'], 'deliveries'))
 })
 
@@ -345,10 +347,10 @@ test('steps through the list begin at its first or last row and end there', () =
 })
 
 test('the list is sorted by what is asked for, and what is alike in it stays newest first', () => {
-  const scan = (id: string, priority: Scan['priority'] = 'routine') => ({ id, priority }) as Scan
-  const newest = [scan('e'), scan('d', 'stat'), scan('c'), scan('b', 'stat'), scan('a')]
   const volumes: Record<string, number> = { c: 0, a: 12.5, b: 3 }
-  const beside = { review: (id: string) => (id < 'c' ? ('unreviewed' as const) : undefined), volume: (id: string) => volumes[id] }
+  const scan = (id: string, priority: Scan['priority'] = 'routine') => ({ id, priority, volume_ml: volumes[id] ?? null }) as Scan
+  const newest = [scan('e'), scan('d', 'stat'), scan('c'), scan('b', 'stat'), scan('a')]
+  const beside = { review: (id: string) => (id < 'c' ? ('unreviewed' as const) : undefined) }
   const names = (order: Order) => ordered(newest, order, beside).map(({ id }) => id).join('')
   assert.deepEqual(ORDERS.map(names), ['edcba', 'dbeca', 'abced', 'baedc'])
   assert.equal(newest.map(({ id }) => id).join(''), 'edcba', 'and the list that came is as it was')
@@ -455,6 +457,11 @@ test('what was asked for beside a right password is asked of that name and passw
   assert.equal(refusalOf(refused(400), change), 'T. D')
   assert.equal(refusalOf(refused(400), askedWith(change, 'ada', 'wrong')), signIn.wrong)
   assert.equal(refusalOf(refused(503), first), 'T. D')
+})
+
+test('why readers do not agree is counted by reasons in the reader’s words, and one to come by its own name', () => {
+  assert.deepEqual(reasonsOf({ to_come: 1, outline: 12 }), ['The outline does not fit: 12', 'to_come: 1'])
+  assert.deepEqual(reasonsOf({}), [])
 })
 
 test('remarks are said in the reader’s words, which name no field, and one that is not known in the server’s', () => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { ImageFacts } from './api/result'
 import { contourOf } from './contour'
-import { judged, keptIn, lackOf, marked, NOTHING, saidIn, toggled, unmarked, type Draft } from './draft'
+import { chosen, judged, keptIn, lackOf, marked, noted, NOTHING, saidIn, saidOf, toggled, unmarked, type Draft } from './draft'
 import { middleOf, pixelAt, rectangleOf } from './geometry'
 import { digitOf } from './keys'
 import { AS_STORED, labelsIn, sliceOf, unpacked } from './nifti'
@@ -210,6 +210,25 @@ test('what is sent fits its verdict', () => {
   }
   const outline = saidIn({ ...judged(NOTHING, 'reject', 'found'), truth: 'tumour', reason: 'outline' }, findings)
   assert.deepEqual(outline?.findings, [])
+})
+
+test('of each finding it is said what it is, why, and what is noted of it', () => {
+  const unsure = judged(NOTHING, 'unsure', 'found')
+  assert.deepEqual([saidOf(unsure, 1), saidIn(unsure, findings)?.findings], [null, []])
+  const doubted = noted(noted(chosen(unsure, 1, 'unsure'), 1, { reason: 'quality' }), 1, { note: ' too dark ' })
+  assert.deepEqual(saidIn(doubted, findings)?.findings, [{ label: 1, verdict: 'unsure', reason: 'quality', note: 'too dark' }])
+  // Whoever agrees with one after all has no reason not to, and the note stays.
+  const correct = chosen(chosen(judged(doubted, 'correct', 'found'), 1, 'agree'), 2, 'reject')
+  assert.deepEqual(saidIn(correct, findings)?.findings, [{ label: 1, verdict: 'agree', note: 'too dark' }, { label: 2, verdict: 'reject' }])
+  assert.deepEqual(saidIn(judged(doubted, 'agree', 'found'), findings)?.findings, [])
+  // Where one may be a tumour, it is not said that there is none.
+  const reject = judged(NOTHING, 'reject', 'found')
+  assert.deepEqual([reject, chosen(reject, 1, 'unsure'), chosen(reject, 1, 'agree')].map(({ truth }) => truth), ['no_tumour', null, 'tumour'])
+  assert.deepEqual([saidOf(reject, 1), saidOf(chosen(reject, 1, 'unsure'), 1)], ['reject', 'unsure'])
+  // A correction that leaves but what is doubted says of itself whether there is a tumour.
+  const left = chosen(chosen(judged(NOTHING, 'correct', 'found'), 1, 'reject'), 2, 'unsure')
+  assert.deepEqual([lackOf(left, findings), lackOf({ ...left, truth: null }, findings)], [undefined, 'doubt'])
+  assert.equal(lackOf(chosen(judged(NOTHING, 'correct', 'found'), 1, 'unsure'), findings), 'correction')
 })
 
 test('a place is marked once, and taken back', () => {

@@ -1,4 +1,4 @@
-import type { FeedbackReason, FeedbackVerdict, Truth } from './api/feedback'
+import type { FeedbackReason, FeedbackVerdict, FindingVerdict, Truth } from './api/feedback'
 import type { ReportLanguage } from './api/report'
 import type { Lack } from './draft'
 import type { Preset } from './viewing'
@@ -70,7 +70,7 @@ export const EN = {
       ['i, o, d', 'invert, outline, diameters'],
       ['a, c, x, u', 'agree, correct, reject, unsure; Enter sends'],
       ['Shift and arrow keys, m', 'while correcting: move the cross, mark a missed place'],
-      ['Shift and 1 to 9', 'while correcting or rejecting: that region is none'],
+      ['Shift and 1 to 9', 'unless you agree: that region is none; Tab leads to what else is said of it'],
       ['Ctrl and z, Ctrl and y', 'undo, redo'],
       ['b', 'while correcting: draw the outline'],
       ['j, k', 'next and previous scan of the list; Enter opens it'],
@@ -117,7 +117,17 @@ export const EN = {
     place: (slice: number, row: number, column: number) => `Slice ${slice}, row ${row}, column ${column}`,
     remove: (place: string) => `Take back: ${place}`,
     marked: (place: string) => `Marked as missed: ${place}`,
+    each: {
+      agree: 'Tumour',
+      reject: 'No tumour',
+      unsure: 'Unsure',
+    } satisfies Record<FindingVerdict['verdict'], string>,
+    isOne: (label: number) => `Region ${label} is a tumour`,
     isNone: (label: number) => `Region ${label} is no tumour`,
+    isUnsure: (label: number) => `Unsure of region ${label}`,
+    why: (label: number) => `Why, and a note on region ${label}`,
+    reasonOf: (label: number) => `Reason at region ${label}`,
+    noteOf: (label: number) => `Note on region ${label}`,
     undo: 'Undo',
     send: 'Send the verdict',
     sending: 'Sending …',
@@ -127,6 +137,7 @@ export const EN = {
       verdict: 'Choose one of the four.',
       correction: 'Mark a missed place, draw the outline, or say which region is no tumour.',
       truth: 'You leave no region: mark where the tumour is, or say that there is none.',
+      doubt: 'You are sure of no region that you leave: say whether there is a tumour, or that you are unsure of the whole.',
       drawn: 'You have drawn a tumour, and say that there is none: take one of the two back.',
     } satisfies Record<Lack, string>,
     hidden: (count: number) =>
@@ -138,6 +149,8 @@ export const EN = {
     word: (reader: string, said: string, when: string) => `${reader} ${said}, ${when}`,
     marks: (count: number) => (count === 1 ? 'one missed place' : `${count} missed places`),
     rejects: (labels: string) => `no tumour: region ${labels}`,
+    doubts: (labels: string) => `unsure of region ${labels}`,
+    ofOne: (label: number, said: string) => `Region ${label}: ${said}`,
     dice: (dice: string) => `own outline, overlap ${dice} (Dice)`,
     overlap: (readers: string, dice: string) => `Outlines of ${readers}: overlap ${dice} (Dice)`,
     conflict: 'Its readers differ. Until that is settled, nothing is learned from this scan.',
@@ -145,6 +158,7 @@ export const EN = {
     settling: (count: number) =>
       `Your verdict will take the place of ${count === 1 ? 'the word below' : `the ${count} words below that count`}. They stand as they were said, and count no more.`,
     leave: 'Do not settle it',
+    notYours: 'Its readers differ, and you are one of them: somebody else settles it.',
     settles: 'settles what others said',
     settled: 'settled by another word',
     noList: 'What others said cannot be shown.',

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::bail;
-use domain::feedback::Truth;
+use domain::feedback::{JudgedFinding, Truth};
 use imaging::ImageKind;
 use model::dataset::{self, Imported, LeftOut, Shares};
 use reqwest::Url;
@@ -64,6 +64,9 @@ pub struct Scan {
     truth: Truth,
     mask_sha256: String,
     volume_sha256: String,
+    /// A server of the version before does not say.
+    #[serde(default)]
+    findings: Vec<JudgedFinding>,
 }
 
 /// What came of an export, beside its manifest.
@@ -77,6 +80,9 @@ pub struct Report {
     without_tumour: usize,
     /// Of how many scans nobody knows whose they are: another of the same patient may be in another part.
     of_unknown_patients: usize,
+    /// What readers make of single findings of results, by the scan's name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    findings: BTreeMap<String, Vec<JudgedFinding>>,
     left_out: Vec<Omission>,
     /// How many, by why: up to the colon, behind which is what holds of one scan.
     left_out_by_why: BTreeMap<String, usize>,
@@ -159,6 +165,7 @@ impl Report {
             slices: taken.slices,
             without_tumour: negative,
             of_unknown_patients: unknown,
+            findings: judged(&there),
             left_out_by_why: by_why(&left_out),
             left_out: left_out.into_iter().map(Omission::from).collect(),
             passed_over: taken.passed_over.into_iter().map(Omission::from).collect(),
@@ -185,6 +192,11 @@ impl Report {
         );
         println!("data version {data_version}");
     }
+}
+
+fn judged(scans: &[&Scan]) -> BTreeMap<String, Vec<JudgedFinding>> {
+    let judged = scans.iter().filter(|scan| !scan.findings.is_empty());
+    judged.map(|scan| (scan.id.clone(), scan.findings.clone())).collect()
 }
 
 fn by_why(left_out: &[LeftOut]) -> BTreeMap<String, usize> {

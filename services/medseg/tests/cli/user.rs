@@ -53,13 +53,19 @@ fn what_makes_no_user_is_refused_in_words() {
     place.medseg("user add-tenant first").good();
     for (name, tenant, role, password, words) in [
         ("ada", "third", "clinician", PASSWORD, ["`third`", "`medseg user list`"]),
-        ("ada", "first", "king", PASSWORD, ["`king`", "clinician, integrator, scientist or admin"]),
+        (
+            "ada",
+            "first",
+            "king",
+            PASSWORD,
+            ["`king`", "adjudicator, integrator, scientist or admin"],
+        ),
         (
             "ada",
             "first",
             "service",
             PASSWORD,
-            ["cannot add `ada`", "clinician, integrator, scientist"],
+            ["cannot add `ada`", "clinician, adjudicator, integrator"],
         ),
         ("ada", "first", "clinician", "short", ["cannot add `ada`", "12 to 128 characters"]),
         ("ada", "first", "clinician", "", ["cannot add `ada`", "12 to 128 characters"]),

@@ -28,6 +28,8 @@ pub struct Judged {
     pub model: Option<ModelIdentity>,
     pub image_kind: Option<String>,
     pub mask_fraction: Option<f64>,
+    /// Of its main findings together.
+    pub volume_ml: Option<f64>,
     /// How many slices a main finding is in.
     pub marked_slices: u32,
 }
@@ -83,6 +85,7 @@ struct Kind {
 #[serde(default)]
 struct Totals {
     mask_fraction: Option<f64>,
+    volume_ml: Option<f64>,
 }
 
 impl Store {
@@ -126,7 +129,8 @@ impl Judged {
             labels: findings.into_iter().map(|finding| finding.label).collect(),
             model: model.map(identity),
             image_kind: image.and_then(|image| image.kind.kind),
-            mask_fraction: totals.and_then(|totals| totals.mask_fraction),
+            mask_fraction: totals.as_ref().and_then(|totals| totals.mask_fraction),
+            volume_ml: totals.and_then(|totals| totals.volume_ml),
         })
     }
 }
@@ -160,7 +164,7 @@ mod tests {
                 {"label": 3, "role": "main", "box": {"from": [1, 20, 20], "to": [2, 22, 22]}},
                 {"label": 2, "role": "lesser", "box": {"from": [2, 3, 4], "to": [3, 9, 9]}}
             ],
-            "totals": {"mask_fraction": 0.25, "voxels": 7},
+            "totals": {"mask_fraction": 0.25, "volume_ml": 12.5, "voxels": 7},
             "image": {"kind": {"kind": "flair", "told_by": "dicom"}, "shown_slice": 3},
             "model": {"name": "m", "version": "1", "sha256": "ab", "device": "cpu"}
         }"#;
@@ -173,6 +177,7 @@ mod tests {
             model: Some(model),
             image_kind: Some("flair".into()),
             mask_fraction: Some(0.25),
+            volume_ml: Some(12.5),
             marked_slices: 2,
         };
         assert_eq!(judged, expected);

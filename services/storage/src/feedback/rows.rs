@@ -1,6 +1,6 @@
 //! The rows of feedback. They are inserted and read, and nothing here changes or deletes one.
 
-use domain::feedback::{Reason, ReviewState, Truth, Verdict, Word};
+use domain::feedback::{JudgedFinding, Reason, ReviewState, Truth, Verdict, Word};
 use domain::{ErrorKind, FeedbackId, Result, ScanId, TenantId};
 use platform::db::{BindId, Run, Unit, failed};
 use proto::events::ModelIdentity;
@@ -63,6 +63,17 @@ impl Row {
         read(&self.adjudicates_json)
     }
 
+    /// What the reader makes of single findings.
+    pub fn findings(&self) -> Result<Vec<JudgedFinding>> {
+        read(&self.findings_json)
+    }
+
+    /// Why the reader does not agree with findings: by its name, once for each of which they say so.
+    pub fn finding_reasons(&self) -> Result<Vec<String>> {
+        let reasons = self.findings()?.into_iter().filter_map(|finding| finding.reason);
+        Ok(reasons.map(|reason| reason.name().to_owned()).collect())
+    }
+
     fn opinion(&self) -> Result<Opinion<'_>> {
         Ok(Opinion {
             id: &self.id,
@@ -79,7 +90,7 @@ impl Row {
             truth: self.truth()?,
             reason: optional(&self.reason, Reason::named)?,
             note: self.note.clone(),
-            findings: read(&self.findings_json)?,
+            findings: self.findings()?,
             missed: read(&self.missed_json)?,
             adjudicates: self.adjudicates()?,
         })

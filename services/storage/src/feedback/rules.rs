@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use domain::Answer;
 use domain::feedback::{FindingVerdict, Truth, Verdict, Word};
-use domain::limits::{JUDGED_FINDINGS_MAX, MISSED_PLACES_MAX, NOTE_CHARS_MAX};
+use domain::limits::{
+    FINDING_NOTES_CHARS_MAX, JUDGED_FINDINGS_MAX, MISSED_PLACES_MAX, NOTE_CHARS_MAX,
+};
 
 use super::ReadersMask;
 use super::judged::Judged;
@@ -40,7 +42,9 @@ pub fn check(word: &Word, outline: Outline, judged: &Judged) -> Result<(), Strin
 }
 
 fn lengths(word: &Word) -> Result<(), String> {
+    let noted: usize = word.findings.iter().map(|finding| finding.note.chars().count()).sum();
     for (count, most, what) in [
+        (noted, FINDING_NOTES_CHARS_MAX, "characters of notes of findings"),
         (word.note.chars().count(), NOTE_CHARS_MAX, "characters of a note"),
         (word.findings.len(), JUDGED_FINDINGS_MAX, "findings"),
         (word.missed.len(), MISSED_PLACES_MAX, "missed places"),
@@ -52,11 +56,21 @@ fn lengths(word: &Word) -> Result<(), String> {
 
 fn findings(word: &Word, judged: &Judged) -> Result<(), String> {
     let mut seen = BTreeSet::new();
-    for label in word.findings.iter().map(|finding| finding.label) {
+    for finding in &word.findings {
+        let label = finding.label;
         refuse(!judged.labels.contains(&label), || {
             format!("The result has no finding with the label {label}.")
         })?;
         refuse(!seen.insert(label), || format!("The finding {label} is judged twice."))?;
+        refuse(finding.note.chars().count() > NOTE_CHARS_MAX, || {
+            format!("The note of the finding {label} may have {NOTE_CHARS_MAX} characters at most.")
+        })?;
+        let agreed = finding.verdict == FindingVerdict::Agree;
+        refuse(agreed && finding.reason.is_some(), || {
+            format!(
+                "Whoever agrees with the finding {label} has no `reason` not to: leave it out, or reject it."
+            )
+        })?;
     }
     Ok(())
 }
@@ -94,7 +108,8 @@ fn correction(word: &Word, outline: Outline, judged: &Judged) -> Result<(), Stri
     })?;
     // Whoever counts words takes a correction without a truth for one that shows a tumour.
     refuse(corrects && word.truth.is_none() && !shows_tumour(word, outline, judged), || {
-        "This correction leaves no tumour: say in `truth` whether there is one.".to_owned()
+        "This correction leaves no tumour that is agreed upon: say in `truth` whether there is one."
+            .to_owned()
     })
 }
 
@@ -103,13 +118,21 @@ fn shows_tumour(word: &Word, outline: Outline, judged: &Judged) -> bool {
     match outline {
         Outline::Drawn => true,
         Outline::Empty => false,
-        Outline::Missing => !word.missed.is_empty() || rejected(word) < judged.labels.len(),
+        Outline::Missing => {
+            let (rejected, doubted) = (rejected(word), said(word, FindingVerdict::Unsure));
+            !word.missed.is_empty() || rejected + doubted < judged.labels.len()
+        }
     }
 }
 
 /// How many findings are none.
 fn rejected(word: &Word) -> usize {
-    word.findings.iter().filter(|finding| finding.verdict == FindingVerdict::Reject).count()
+    said(word, FindingVerdict::Reject)
+}
+
+/// Of how many findings that is said.
+fn said(word: &Word, verdict: FindingVerdict) -> usize {
+    word.findings.iter().filter(|finding| finding.verdict == verdict).count()
 }
 
 /// Nobody says two things at once.
@@ -117,6 +140,11 @@ fn agreement(word: &Word, judged: &Judged) -> Result<(), String> {
     let agrees = word.verdict == Verdict::Agree;
     refuse(agrees && rejected(word) > 0, || {
         "Whoever agrees with a result rejects none of its findings: reject or correct it."
+            .to_owned()
+    })?;
+    // What is learned from an agreement is the result's own mask: no finding of it may be in doubt.
+    refuse(agrees && said(word, FindingVerdict::Unsure) > 0, || {
+        "Whoever agrees with a result is unsure of none of its findings: say that you are unsure, or correct it."
             .to_owned()
     })?;
     refuse(agrees && !word.missed.is_empty(), || {
@@ -154,8 +182,7 @@ fn without_tumour(word: &Word, outline: Outline) -> Result<(), String> {
     refuse(none && outline == Outline::Drawn, || {
         "Where there is no tumour, a mask marks nothing.".to_owned()
     })?;
-    let agreed = word.findings.len() > rejected(word);
-    refuse(none && agreed, || {
+    refuse(none && word.findings.len() > rejected(word), || {
         "Where there is no tumour, no finding is one: reject it, or say otherwise in `truth`."
             .to_owned()
     })

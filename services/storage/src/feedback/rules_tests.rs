@@ -1,4 +1,4 @@
-use domain::feedback::{JudgedFinding, Place};
+use domain::feedback::{JudgedFinding, Place, Reason};
 
 use super::*;
 
@@ -12,6 +12,7 @@ fn judged(answer: Answer) -> Judged {
         model: None,
         image_kind: None,
         mask_fraction: None,
+        volume_ml: None,
         marked_slices: 0,
     }
 }
@@ -33,7 +34,7 @@ fn truth(verdict: Verdict, truth: Truth) -> Word {
 }
 
 fn of(verdict: Verdict, findings: &[(u32, FindingVerdict)]) -> Word {
-    let judged = |&(label, verdict): &(u32, FindingVerdict)| JudgedFinding { label, verdict };
+    let judged = |&(label, verdict): &(u32, FindingVerdict)| JudgedFinding::bare(label, verdict);
     Word { findings: findings.iter().map(judged).collect(), ..word(verdict) }
 }
 
@@ -96,6 +97,9 @@ fn a_word_goes_with_its_result_or_is_told_why_not() {
         // Findings are those of the result.
         (of(Reject, &[(1, One::Reject), (2, One::Agree)]), Missing, Found, ""),
         (of(Agree, &[(1, One::Agree)]), Missing, Found, ""),
+        (of(Unsure, &[(1, One::Unsure), (2, One::Reject)]), Missing, Found, ""),
+        (of(Correct, &[(1, One::Unsure), (2, One::Reject)]), Missing, Found, "say in `truth`"),
+        (of(Agree, &[(1, One::Unsure)]), Missing, Found, "unsure of none"),
         (of(Reject, &[(3, One::Reject)]), Missing, Found, "the label 3"),
         (of(Reject, &[(0, One::Reject)]), Missing, Found, "the label 0"),
         (of(Reject, &[(1, One::Reject)]), Missing, NoneFound, "the label 1"),
@@ -138,6 +142,31 @@ fn a_word_goes_with_its_result_or_is_told_why_not() {
 fn where_there_is_no_tumour_none_was_missed() {
     let both = Word { truth: Some(Truth::NoTumour), ..missed(Verdict::Reject, &[[0, 0, 0]]) };
     assert!(check(&both, Outline::Missing, &judged(Answer::Found)).is_err());
+}
+
+#[test]
+fn a_finding_has_a_note_that_ends_and_a_reason_only_where_it_is_not_agreed_with() {
+    let why = |one: JudgedFinding| {
+        let word = Word { findings: vec![one], ..word(Verdict::Reject) };
+        check(&word, Outline::Missing, &judged(Answer::Found)).err().unwrap_or_default()
+    };
+    let noted = |chars| JudgedFinding {
+        note: "ß".repeat(chars),
+        ..JudgedFinding::bare(1, FindingVerdict::Unsure)
+    };
+    assert_eq!(why(noted(NOTE_CHARS_MAX)), "");
+    assert!(why(noted(NOTE_CHARS_MAX + 1)).contains("The note of the finding 1"));
+    let each = |label| JudgedFinding { label, ..noted(NOTE_CHARS_MAX) };
+    let many = Word { findings: (1..=6).map(each).collect(), ..word(Verdict::Unsure) };
+    let six = Judged { labels: (1..=6).collect(), ..judged(Answer::Found) };
+    let told = check(&many, Outline::Missing, &six).unwrap_err();
+    assert_eq!(told, "There may be 10000 characters of notes of findings at most.");
+    let because = |verdict| JudgedFinding {
+        reason: Some(Reason::Outline),
+        ..JudgedFinding::bare(1, verdict)
+    };
+    assert_eq!(why(because(FindingVerdict::Reject)), "");
+    assert!(why(because(FindingVerdict::Agree)).contains("leave it out"));
 }
 
 #[test]

@@ -48,6 +48,7 @@ mod tests {
             model: None,
             image_kind: None,
             mask_fraction: None,
+            volume_ml: None,
             marked_slices,
         }
     }

@@ -1,4 +1,4 @@
-use domain::artefact::{IMAGE, INSTANCES, ORIGINAL, VOLUME};
+use domain::artefact::{IMAGE, INSTANCES, ORIGINAL, RESULT, VOLUME};
 use domain::{ErrorKind, Result};
 use futures::{StreamExt, TryStreamExt};
 use platform::blob::Staged;
@@ -222,6 +222,9 @@ impl Wire for Scans {
         self.require_known(&claims, &name)?;
         let _turn = self.store.reads.take(claims.tenant().id()).await;
         let found = self.store.read(&claims.tenant(), &id, &name).await?;
+        if name == RESULT.name {
+            self.store.learn_volume(claims.tenant(), &id).await;
+        }
         self.store.note_pixels(&claims, &id, &name).await?;
         Ok(Response::new(chunks(found)))
     }

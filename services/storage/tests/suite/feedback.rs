@@ -18,8 +18,13 @@ pub async fn a_readers_word_is_kept_and_told_to_whoever_listens(world: World) {
         reason: FeedbackReason::FalseFinding.into(),
         note: "the lower one is a vessel \u{2026}".into(),
         findings: vec![
-            JudgedFinding { label: 1, verdict: Verdict::Agree.into() },
-            JudgedFinding { label: 2, verdict: Verdict::Reject.into() },
+            JudgedFinding { label: 1, verdict: Verdict::Agree.into(), ..Default::default() },
+            JudgedFinding {
+                label: 2,
+                verdict: Verdict::Reject.into(),
+                reason: FeedbackReason::WrongSide.into(),
+                note: "a canary of one finding".into(),
+            },
         ],
         missed: vec![Place { slice: 0, row: 63, column: 7 }],
         ..word(Verdict::Reject)
@@ -56,11 +61,15 @@ pub async fn a_readers_word_is_kept_and_told_to_whoever_listens(world: World) {
         mask_fraction: Some(0.25),
         adjudicates: Vec::new(),
         slices: None,
+        reason: Some("false_finding".into()),
+        finding_reasons: vec!["wrong_side".into()],
     };
     assert_eq!((&event.id, &event.subject, &event.data), (&entry.id, &scan.id, &expected));
     let text = String::from_utf8(body).unwrap();
     assert!(event.data.reader_digest.len() == 64, "{text}");
-    assert!(!text.contains("virchow") && !text.contains("vessel"), "{text}");
+    for kept in ["virchow", "vessel", "canary"] {
+        assert!(!text.contains(kept), "{text}");
+    }
 
     let noted: Vec<(String, String)> =
         sqlx::query_as("SELECT action, object_id FROM audit ORDER BY position")
@@ -130,7 +139,7 @@ pub async fn the_same_key_gives_once_and_is_its_readers_own(world: World) {
 pub async fn what_does_not_go_with_the_result_is_said_and_not_kept(world: World) {
     let scan = judged(&world).await;
     let ada = Reader::new(&world, "ada");
-    let strange = JudgedFinding { label: 3, verdict: Verdict::Reject.into() };
+    let strange = JudgedFinding { label: 3, verdict: Verdict::Reject.into(), ..Default::default() };
     let unknown = Word { findings: vec![strange], ..word(Verdict::Reject) };
     let outside =
         Word { missed: vec![Place { slice: 1, row: 0, column: 0 }], ..word(Verdict::Reject) };

@@ -176,8 +176,12 @@ pub async fn what_readers_confirm_is_handed_out_without_a_name(world: World) {
     let unjudged = judged(&world).await;
     ada.give(header(&agreed, Verdict::Agree)).await;
     let mask = b"a reader's mask";
-    let word = Part::Header(with_mask(header(&corrected, Verdict::Correct), mask));
-    ada.send(vec![word, Part::Mask(mask.to_vec().into())]).await.unwrap();
+    let mut correction = with_mask(header(&corrected, Verdict::Correct), mask);
+    let reason = FeedbackReason::Outline.into();
+    let (verdict, note) = (Verdict::Reject.into(), "beside a canary".into());
+    correction.word.as_mut().unwrap().findings =
+        vec![JudgedFinding { label: 1, verdict, reason, note }];
+    ada.send(vec![Part::Header(correction), Part::Mask(mask.to_vec().into())]).await.unwrap();
     ada.give(header(&rejected, Verdict::Reject)).await;
     decide(&world, world.hospital, true).await;
 
@@ -189,6 +193,9 @@ pub async fn what_readers_confirm_is_handed_out_without_a_name(world: World) {
     assert_eq!((&*by_model.image_kind, &by_model.mask_sha256), ("flair", &sha256(b"a mask")));
     let by_reader = of(&corrected).unwrap();
     assert_eq!(told(by_reader), ["correct", "tumour", "reader"]);
+    let (verdict, reason) = ("reject".into(), "outline".into());
+    assert_eq!(by_reader.findings, [ConfirmedFinding { label: 1, verdict, reason }]);
+    assert!(by_model.findings.is_empty() && !format!("{page:?}").contains("canary"), "{page:?}");
     assert_eq!((&by_reader.mask_sha256, &by_reader.shape), (&sha256(mask), &vec![1, 64, 64]));
     let left_out: Vec<_> = page.left_out.iter().map(|it| &*it.why).collect();
     assert_eq!((page.confirmed.len(), left_out), (2, vec!["rejected"]));

@@ -154,7 +154,7 @@ on_every_database! {
     feedback::only_readers_give_feedback_and_see_it;
     feedback::scans_are_listed_by_how_far_their_review_is;
     feedback::a_review_is_asked_for_beside_other_things_by_those_who_may_know_it;
-    masks::an_admin_settles_a_conflict_and_nobody_else_does;
+    masks::an_adjudicator_settles_a_conflict_and_nobody_else_does;
     learning::an_original_is_handed_to_services_alone_with_what_it_is_called_from_then_on;
     learning::nothing_is_learned_from_without_consent;
     learning::nothing_is_handed_out_after_consent_was_withdrawn_in_the_same_moment;
@@ -185,6 +185,7 @@ on_every_database! {
     worklist::an_archive_is_kept_of_which_a_scan_was_deleted_before_its_end;
     worklist::what_is_done_with_a_scan_is_for_its_own_hospital;
     worklist::scans_of_a_study_are_called_alike_for_those_who_may_know;
+    worklist::how_large_findings_are_is_listed_and_read_once_of_a_result_from_before;
     worklist::all_changes_are_told_in_one_stream_and_nobody_elses;
     worklist::who_comes_back_is_told_what_happened_meanwhile;
     worklist::changes_that_come_at_once_are_all_told;

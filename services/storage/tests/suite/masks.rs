@@ -160,32 +160,60 @@ pub async fn another_hospitals_feedback_is_as_if_it_never_was(world: World) {
     assert_eq!((eve.tenant, world.count("feedback").await), (world.neighbour, 1));
 }
 
-pub async fn an_admin_settles_a_conflict_and_nobody_else_does(world: World) {
+pub async fn an_adjudicator_settles_a_conflict_and_nobody_else_does(world: World) {
     let scan = judged(&world).await;
     let (ada, ben) = (Reader::new(&world, "ada"), Reader::new(&world, "ben"));
-    let chief = Reader::of(&world, world.hospital, "chief", Role::Admin);
+    let chief = Reader::with(&world, "chief", &[Role::Clinician, Role::Adjudicator]);
+    let admin = Reader::of(&world, world.hospital, "admin", Role::Admin);
     let adas = ada.give(header(&scan, Verdict::Agree)).await;
+    // Until readers differ an adjudicator is a reader as any other.
+    assert_eq!(chief.seen(&scan).await.unwrap().hidden, 1);
+    assert!(chief.scans(ReviewState::Agreed).await.is_empty());
     let bens = ben.give(header(&scan, Verdict::Unsure)).await;
     assert_eq!(chief.seen(&scan).await.unwrap().state(), ReviewState::Conflict);
+    let differing = (scan.id.clone(), ReviewState::Conflict);
+    for state in [ReviewState::Conflict, ReviewState::Unspecified] {
+        assert_eq!(chief.scans(state).await, std::slice::from_ref(&differing));
+    }
     let settling = |ids: &[&String]| {
         let adjudicates = ids.iter().map(|id| (*id).clone()).collect();
         let word = Some(Word { verdict: Verdict::Agree.into(), adjudicates, ..Word::default() });
         FeedbackHeader { scan_id: scan.id.clone(), word, ..FeedbackHeader::default() }
     };
-    assert_eq!(ada.refused(settling(&[&bens.id])).await, Code::PermissionDenied);
-    let never = NEVER.to_owned();
-    let own = chief.give(header(&scan, Verdict::Reject)).await;
-    for strange in [&never, &own.id] {
-        let answer = chief.send(vec![Part::Header(settling(&[&bens.id, strange]))]).await.unwrap();
-        assert!(matches!(answer, Given::Misfit(_)), "{answer:?}");
+    for other in [&ada, &admin] {
+        assert_eq!(other.refused(settling(&[&bens.id])).await, Code::PermissionDenied);
     }
+    // By itself the role reads no scan, and so settles nothing.
+    let alone = Reader::of(&world, world.hospital, "alone", Role::Adjudicator);
+    assert_eq!(alone.refused(settling(&[&bens.id])).await, Code::PermissionDenied);
+    // Who has given one of the verdicts settles none, whatever else they have said since.
+    let both = Reader::with(&world, "ben", &[Role::Clinician, Role::Adjudicator]);
+    let misfit = async |reader: &Reader<'_>, ids: &[&String]| match reader
+        .send(vec![Part::Header(settling(ids))])
+        .await
+        .unwrap()
+    {
+        Given::Misfit(why) => why,
+        Given::Feedback(entry) => panic!("{entry:?}"),
+    };
+    assert!(misfit(&both, &[&adas.id]).await.contains("another adjudicator"));
+    assert_eq!(world.count("feedback").await, 2);
+
+    let never = NEVER.to_owned();
+    assert!(misfit(&chief, &[&bens.id, &never]).await.contains("what others have said"));
     let settled = chief.give(settling(&[&bens.id])).await;
     assert_eq!(settled.word.unwrap().adjudicates, [&*bens.id]);
     let seen = ada.seen(&scan).await.unwrap();
-    assert_eq!((seen.state(), seen.feedback.len()), (ReviewState::Agreed, 4), "nothing is gone");
+    assert_eq!((seen.state(), seen.feedback.len()), (ReviewState::Agreed, 3), "nothing is gone");
     assert_eq!(ada.scans(ReviewState::Agreed).await.len(), 1);
-    // Who speaks again is heard again.
-    ben.give(header(&scan, Verdict::Reject)).await;
+    // Who speaks again is heard again, and is settled again by whoever has settled it before; nobody settles a word of their own.
+    let again = ben.give(header(&scan, Verdict::Reject)).await;
     assert_eq!(ada.seen(&scan).await.unwrap().state(), ReviewState::Conflict);
-    assert_ne!(adas.id, bens.id);
+    assert!(misfit(&chief, &[&again.id, &settled.id]).await.contains("what others have said"));
+    chief.give(settling(&[&again.id])).await;
+    assert_eq!(ada.seen(&scan).await.unwrap().state(), ReviewState::Agreed);
+    // A verdict that settles nothing makes one of the readers of whoever gives it.
+    chief.give(header(&scan, Verdict::Agree)).await;
+    let last = ben.give(header(&scan, Verdict::Reject)).await;
+    assert!(misfit(&chief, &[&last.id]).await.contains("another adjudicator"));
 }

@@ -13,7 +13,7 @@ use tonic::{Code, Request, Status};
 use crate::world::{World, but, found, sha256};
 
 pub const DOCUMENT: &str = r#"{
-    "answer": "found", "findings": [{"label": 1}, {"label": 2}], "totals": {"mask_fraction": 0.25},
+    "answer": "found", "findings": [{"label": 1}, {"label": 2}], "totals": {"mask_fraction": 0.25, "volume_ml": 3.5},
     "image": {"kind": {"kind": "flair"}}, "model": {"name": "m", "version": "1", "sha256": "ab"}
 }"#;
 
@@ -76,6 +76,12 @@ impl<'a> Reader<'a> {
 
     pub fn of(world: &'a World, tenant: TenantId, name: &str, role: Role) -> Reader<'a> {
         Reader { world, tenant, token: world.issuer.token_of(name, tenant, &[role]) }
+    }
+
+    /// Somebody of the hospital with these roles.
+    pub fn with(world: &'a World, name: &str, roles: &[Role]) -> Reader<'a> {
+        let tenant = world.hospital;
+        Reader { world, tenant, token: world.issuer.token_of(name, tenant, roles) }
     }
 
     pub fn ask<T>(&self, message: T) -> Request<T> {

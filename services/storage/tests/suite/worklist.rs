@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use tonic::{Code, Status, Streaming};
 
 use crate::faults::objects;
-use crate::reader::{Reader, header, judged};
+use crate::reader::{Reader, answered, header, judged};
 use crate::world::{Upload, World, but, found, next, until};
 
 const NEVER: &str = "01890000-0000-7000-8000-000000000000";
@@ -295,6 +295,36 @@ async fn told(changes: &mut Streaming<ScanChange>) -> (String, Option<State>) {
         ScanChange { scan: Some(scan), .. } => (scan.id.clone(), Some(scan.state())),
         ScanChange { deleted_id, .. } => (deleted_id, None),
     }
+}
+
+pub async fn how_large_findings_are_is_listed_and_read_once_of_a_result_from_before(world: World) {
+    let scan = judged(&world).await;
+    let volume = async || {
+        let list = world.by(world.hospital, ListScans::default());
+        let page = world.scans.clone().list(list).await.unwrap().into_inner();
+        let listed = page.scans.into_iter().find(|listed| listed.id == scan.id).unwrap();
+        assert_eq!(get(&world, &scan.id).await.unwrap().volume_ml, listed.volume_ml);
+        listed.volume_ml
+    };
+    assert_eq!(volume().await, Some(12.5), "as the worker says");
+    let forget = async || {
+        sqlx::query("UPDATE scans SET volume_ml = NULL")
+            .execute(world.ports.database.pool())
+            .await
+            .unwrap();
+    };
+    forget().await;
+    world.read(&scan, "mask.png").await.unwrap();
+    assert_eq!(volume().await, None);
+    world.read(&scan, "result.json").await.unwrap();
+    assert_eq!(volume().await, Some(3.5), "as the result says");
+    world.read(&scan, "result.json").await.unwrap();
+    assert_eq!(volume().await, Some(3.5));
+
+    let none = answered(&world, Answer::NoneFound).await;
+    forget().await;
+    world.read(&none, "result.json").await.unwrap();
+    assert_eq!(get(&world, &none.id).await.unwrap().volume_ml, None, "nothing was found");
 }
 
 pub async fn all_changes_are_told_in_one_stream_and_nobody_elses(world: World) {

@@ -376,6 +376,7 @@ pub fn found(job: &Job) -> Vec<CompletePart> {
         reason: String::new(),
         observation: Some(Observation { mask_fraction: Some(0.25), ..Default::default() }),
         refusal: String::new(),
+        volume_ml: Some(12.5),
     };
     let artefact = |name: &str, data: &'static str| {
         ResultPart::Artefact(ArtefactPart { name: name.into(), data: data.into() })

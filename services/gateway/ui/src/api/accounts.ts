@@ -5,7 +5,7 @@ import type { Scope } from './types'
 export type { Scope } from './types'
 
 /** What a hospital's administrator can give. */
-export const ROLES = ['clinician', 'integrator', 'scientist', 'admin'] as const
+export const ROLES = ['clinician', 'adjudicator', 'integrator', 'scientist', 'admin'] as const
 export type Role = (typeof ROLES)[number]
 
 export type UserState = 'invited' | 'active' | 'disabled'

@@ -17,7 +17,10 @@ export interface MissedPlace {
 
 export interface FindingVerdict {
   label: number
-  verdict: 'agree' | 'reject'
+  verdict: 'agree' | 'reject' | 'unsure'
+  /** Neither of the two is there where it is not said. */
+  reason?: FeedbackReason
+  note?: string
 }
 
 /** A reader's word on a scan, before it is given. */
@@ -28,7 +31,7 @@ export interface NewFeedback {
   note: string
   findings: FindingVerdict[]
   missed: MissedPlace[]
-  /** The ids of what others have said that it settles; for administrators. */
+  /** The ids of what others have said that it settles; for adjudicators. */
   adjudicates?: string[]
 }
 

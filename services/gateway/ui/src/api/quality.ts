@@ -119,6 +119,9 @@ export interface QualityFigures {
   remark_kinds?: RemarkKind[]
   /** Of all groups, and of none. */
   refused_uploads: Readonly<Record<string, number>>
+  /** Why readers do not agree, by the reason's name: with results, and with single findings. */
+  reasons: Readonly<Record<string, number>>
+  finding_reasons: Readonly<Record<string, number>>
 }
 
 /** What was measured of a model on data whose truth is known. */

@@ -30,6 +30,8 @@ export interface Scan
   batch: string | null
   /** Where it was made, as its upload says. */
   site: string | null
+  /** Of its main findings together; nothing where none was found, or none is known. */
+  volume_ml: number | null
 }
 
 export interface ScanPage extends Written<api.Scans, 'next_cursor'> {

@@ -1,9 +1,9 @@
-import { giveFeedback, type Feedback } from '../api/feedback'
+import { giveFeedback, type Feedback, type FindingVerdict } from '../api/feedback'
 import { getOwnMask, type OwnMask } from '../api/masks'
 import { asProblem, Problem } from '../api/problem'
 import type { Finding, ImageFacts } from '../api/result'
 import { idempotencyKey } from '../api/upload'
-import { keptIn, NOTHING, saidIn, toggled, type Draft, type Drawn, type Kept } from '../draft'
+import { chosen, keptIn, NOTHING, saidIn, toggled, type Draft, type Drawn, type Kept } from '../draft'
 import type { Grid } from '../drawing'
 import { pixelOf } from '../geometry'
 import { words } from '../words/table'
@@ -106,6 +106,14 @@ export class Drafting {
     const drawn = this.draft.verdict === 'correct' && this.drawing?.gone(label) !== undefined
     if (drawn && !this.sending) this.drawing?.toggle(label)
     else this.change(toggled(this.draft, label))
+  }
+
+  /** Says of a finding what it is: that it is none, or one after all, in the drawing where there is one. */
+  judge(label: number, verdict: FindingVerdict['verdict']): void {
+    if (this.sending) return
+    const drawn = this.draft.verdict === 'correct' && this.drawing?.gone(label) !== undefined
+    if (drawn && this.rejected.includes(label) !== (verdict === 'reject')) this.drawing?.toggle(label)
+    this.change(chosen(this.draft, label, verdict))
   }
 
   undo(): void {

@@ -3,7 +3,6 @@ import { asProblem, type Problem } from '../api/problem'
 import { listScans, type Scan, type ScanPage } from '../api/scans'
 import { ALL, matches, type Filter } from '../filter'
 import { reviews } from './reviews.svelte'
-import { volumes } from './volumes.svelte'
 
 const PAGE = 20
 const REFRESH_MS = 3_000
@@ -194,7 +193,6 @@ class Scans {
       }
     }
     reviews.stale(news.flatMap(([id, scan]) => (scan?.state === 'done' ? [id] : [])))
-    volumes.stale(news.map(([id]) => id))
     const gone = news.flatMap(([id, scan]) => (scan ? [] : [id]))
     if (gone.length > 0) this.#gone = new Set([...this.#gone, ...gone])
     this.#known = known

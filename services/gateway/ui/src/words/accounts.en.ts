@@ -6,6 +6,7 @@ import type { TenantState } from '../api/tenants'
 export const ACCOUNTS = {
   roles: {
     clinician: 'Clinician',
+    adjudicator: 'Adjudicator',
     integrator: 'Hospital system',
     scientist: 'Scientist',
     admin: 'Administrator',
@@ -75,6 +76,7 @@ export const ACCOUNTS = {
     invite: 'Invite somebody',
     name: 'User name',
     roles: 'Roles',
+    adjudicator: 'An adjudicator who is a clinician, too, settles what other readers differ on.',
     send: 'Make an invitation',
     change: 'Change the roles',
     rolesOf: (name: string) => `Roles of ${name}`,

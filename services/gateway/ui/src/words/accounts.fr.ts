@@ -5,6 +5,7 @@ import type { AnyWords } from './table'
 export const ACCOUNTS: AnyWords<typeof EN> = {
   roles: {
     clinician: 'Clinicien',
+    adjudicator: 'Arbitre',
     integrator: 'Système hospitalier',
     scientist: 'Scientifique',
     admin: 'Administrateur',
@@ -74,6 +75,7 @@ export const ACCOUNTS: AnyWords<typeof EN> = {
     invite: 'Inviter quelqu’un',
     name: 'Nom d’utilisateur',
     roles: 'Rôles',
+    adjudicator: 'Un arbitre qui est aussi clinicien tranche ce sur quoi d’autres lecteurs divergent.',
     send: 'Créer une invitation',
     change: 'Changer les rôles',
     rolesOf: (name) => `Rôles de ${name}`,

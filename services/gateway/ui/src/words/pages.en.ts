@@ -80,6 +80,8 @@ export const PAGES = {
     keptDice: (value: string, interval: string, patients: string, set: string) =>
       `Offline, ${patients === '1' ? '1 patient' : `${patients} patients`} (${set}): ${value} (${interval}).`,
     keptSlices: (rate: string, set: string) => `Offline, slices (${set}): ${rate}.`,
+    reasons: 'Why readers do not agree with results',
+    findingReasons: 'Why readers do not agree with single findings',
     refused: 'Files refused at the door',
     refusedAbout: 'They are no scans, and in no rate above. A series counts as one, however many files it has. Of whole days, in UTC; about right where a process died.',
     atTheDoor: (refused: string) => `At the door, ${refused}`,

@@ -77,6 +77,8 @@ export const PAGES: AnyWords<typeof EN> = {
     keptDice: (value, interval, patients, set) =>
       `Hors ligne, ${patients === '1' ? '1 patient' : `${patients} patients`} (${set}) : ${value} (${interval}).`,
     keptSlices: (rate, set) => `Hors ligne, par coupes (${set}) : ${rate}.`,
+    reasons: 'Pourquoi les lecteurs ne sont pas d’accord avec des résultats',
+    findingReasons: 'Pourquoi les lecteurs ne sont pas d’accord avec des régions',
     refused: 'Fichiers refusés à l’entrée',
     refusedAbout: 'Ce ne sont pas des examens, et aucun taux ci-dessus ne les compte. Une série compte pour un, quel que soit le nombre de ses fichiers. Par jours entiers, en UTC ; à peu près juste là où un processus est mort.',
     atTheDoor: (refused) => `À l’entrée, ${refused}`,

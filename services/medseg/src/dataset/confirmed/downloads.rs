@@ -195,6 +195,7 @@ mod tests {
             truth: Truth::Tumour,
             mask_sha256: "m".into(),
             volume_sha256: "v".into(),
+            findings: Vec::new(),
         }
     }
 
