@@ -17,8 +17,9 @@ use service::claims::Role;
 const UNKNOWN: &str = "01890a5d-ac96-774b-bcce-b302099a8058";
 
 /// The letter of each role in the tables.
-const ROLES: [(char, Role); 7] = [
+const ROLES: [(char, Role); 8] = [
     ('C', Role::Clinician),
+    ('J', Role::Adjudicator),
     ('I', Role::Integrator),
     ('S', Role::Scientist),
     ('A', Role::Admin),
@@ -28,7 +29,8 @@ const ROLES: [(char, Role); 7] = [
 ];
 
 /// Those that somebody in a hospital may have.
-const OF_HOSPITALS: [Role; 4] = [Role::Clinician, Role::Integrator, Role::Scientist, Role::Admin];
+const OF_HOSPITALS: [Role; 5] =
+    [Role::Clinician, Role::Adjudicator, Role::Integrator, Role::Scientist, Role::Admin];
 
 /// Who may ask, as the second column of a table has it.
 #[derive(Clone, Debug, Eq, PartialEq)]
