@@ -118,7 +118,8 @@ impl Mesh {
 
     /// As auth signs it for an API client of the hospital that is confined to that section.
     pub fn confined(&self, role: Role, scope: &str) -> String {
-        let grant = Grant { scopes: vec![scope.to_owned()], ..grant("tester", self.tenant, vec![role]) };
+        let grant =
+            Grant { scopes: vec![scope.to_owned()], ..grant("tester", self.tenant, vec![role]) };
         grant.sign(&self.key, self.clock.clock().now_ms())
     }
 
