@@ -6,6 +6,7 @@
 mod file;
 mod gcs;
 mod s3;
+mod sealed;
 mod spool;
 #[cfg(feature = "testsuite")]
 pub mod testsuite;
@@ -16,14 +17,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use domain::{ErrorKind, Result, hex};
+use domain::{ErrorKind, Random, Result, hex};
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, stream};
 use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 use url::Url;
 
+use crate::keys::DataKey;
 use crate::{choose_tls, deadline};
+use sealed::Sealer;
 
 /// The bytes of one object, in pieces.
 pub type ByteStream = BoxStream<'static, Result<Bytes>>;
@@ -63,7 +66,17 @@ async fn bucket(url: &Url) -> Result<Blobs> {
 impl Blobs {
     /// Begins an object, invisible until it is kept. Dropping it leaves nothing behind.
     pub async fn stage(&self) -> Result<Staging> {
-        Ok(Staging { sink: self.0.stage().await?, digest: Sha256::new(), size: 0 })
+        let sink = self.0.stage().await?;
+        Ok(Staging { sink, sealer: None, ending: None, digest: Sha256::new(), size: 0 })
+    }
+
+    /// The same of an object that is kept encrypted, with a key that only it has and that follows from `key`. What is told of it, and
+    /// read back, are its own bytes, as they were written.
+    pub async fn stage_sealed(&self, key: &DataKey, random: &Random) -> Result<Staging> {
+        let ending = hex(&random.bytes::<SALT_BYTES>());
+        let sealer = Some(Sealer::new(key.of_object(&ending)?));
+        let sink = self.0.stage().await?;
+        Ok(Staging { sink, sealer, ending: Some(ending), digest: Sha256::new(), size: 0 })
     }
 
     /// Makes `objects` durable, and then visible, each under its key. Once this returns, all of them
@@ -88,6 +101,39 @@ impl Blobs {
     pub async fn get_from(&self, key: &str, from: u64) -> Result<ByteStream> {
         check_key(key)?;
         self.0.get_from(key, from).await
+    }
+
+    /// [`Blobs::get`] of an object that was staged sealed with `data_key` and kept under a key that ends in its [`Staged::ending`].
+    ///
+    /// The stream ends with an error of the kind `Internal`, too, when the bytes were encrypted with another key, or are those of another
+    /// object: nothing that was not authenticated is given out.
+    pub async fn get_sealed(
+        &self,
+        key: &str,
+        sha256: &str,
+        data_key: &DataKey,
+    ) -> Result<ByteStream> {
+        check_key(key)?;
+        let own = data_key.of_object(ending_of(key))?;
+        let opened = sealed::opened(self.0.get(key).await?, own, None, key.to_owned());
+        Ok(verified(opened, sha256.to_owned()))
+    }
+
+    /// [`Blobs::get_from`] of such an object; `from` is less than its size, or the stream ends with an error.
+    pub async fn get_sealed_from(
+        &self,
+        key: &str,
+        from: u64,
+        data_key: &DataKey,
+    ) -> Result<ByteStream> {
+        check_key(key)?;
+        let own = data_key.of_object(ending_of(key))?;
+        let (number, begins, before) = sealed::place(from)?;
+        let number = (number > 0).then_some(number);
+        // From the first chunk on it is read whole, with what says its form.
+        let begins = number.map_or(0, |_| begins);
+        let bytes = self.0.get_from(key, begins).await?;
+        Ok(skipping(sealed::opened(bytes, own, number, key.to_owned()), before))
     }
 
     /// Deletes the object under `key`, if there is one.
@@ -119,6 +165,9 @@ pub struct Object {
 /// An object that is being written.
 pub struct Staging {
     sink: Box<dyn ObjectWriter>,
+    /// None: it is kept as it is.
+    sealer: Option<Sealer>,
+    ending: Option<String>,
     digest: Sha256,
     size: u64,
 }
@@ -128,13 +177,22 @@ impl Staging {
     pub async fn write(&mut self, bytes: Bytes) -> Result<()> {
         self.digest.update(&bytes);
         self.size += bytes.len() as u64;
-        self.sink.write(bytes).await
+        let Some(sealer) = &mut self.sealer else { return self.sink.write(bytes).await };
+        match sealer.write(&bytes)? {
+            sealed if sealed.is_empty() => Ok(()),
+            sealed => self.sink.write(sealed.into()).await,
+        }
     }
 
     /// The whole object; still invisible, and not durable.
     pub async fn finish(self) -> Result<Staged> {
-        let (sha256, size) = (hex(&self.digest.finalize()), self.size);
-        Ok(Staged { sha256, size, object: self.sink.finish().await? })
+        let Staging { mut sink, sealer, ending, digest, size } = self;
+        if let Some(sealer) = sealer {
+            sink.write(sealer.finish()?.into()).await?;
+        }
+        let sha256 = hex(&digest.finalize());
+        let ending = ending.unwrap_or_else(|| sha256.clone());
+        Ok(Staged { sha256, size, ending, object: sink.finish().await? })
     }
 }
 
@@ -144,6 +202,9 @@ pub struct Staged {
     pub sha256: String,
     /// Its length in bytes.
     pub size: u64,
+    /// What its key is to end in, behind a `-` (hexadecimal, of one length): the digest of what is kept as it is; of what is kept
+    /// encrypted its salt, without which nobody opens it, and which says nothing of it.
+    pub ending: String,
     object: Written,
 }
 
@@ -211,6 +272,14 @@ impl Bucket {
     fn name_of(&self, key: &str) -> String {
         format!("{}{key}", self.prefix)
     }
+}
+
+/// As many bytes as no two objects ever draw alike.
+const SALT_BYTES: usize = 32;
+
+/// What a key ends in.
+fn ending_of(key: &str) -> &str {
+    key.rsplit_once('-').map_or("", |(_, ending)| ending)
 }
 
 /// How many objects are uploaded at the same time.

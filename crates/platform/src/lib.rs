@@ -5,6 +5,7 @@
 //! | [`db`]    | `mysql://…`    | `sqlite://…` |
 //! | [`blob`]  | `gs://…`       | `file:///…`  |
 //! | [`queue`] | `amqp://…`     | `sqlite://…` |
+//! | [`keys`]  | `gcp-kms://…`  | `file:///…`  |
 //!
 //! The scheme of the URL chooses the adapter; nothing else in the workspace asks which one it is.
 //! This is the only crate that names `sqlx` drivers or `lapin`.
@@ -15,6 +16,7 @@ pub mod blob;
 pub mod db;
 pub mod deadline;
 pub mod disk;
+pub mod keys;
 pub mod queue;
 pub mod trail;
 

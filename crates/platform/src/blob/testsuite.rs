@@ -1,10 +1,13 @@
 //! What every object store must do, whatever is behind it.
 
+use std::sync::atomic::{AtomicU8, Ordering};
+
 use bytes::Bytes;
-use domain::{ErrorKind, Result};
+use domain::{ErrorKind, Random, Result};
 use futures::TryStreamExt;
 
-use super::{Blobs, Staged};
+use super::{Blobs, ByteStream, Staged};
+use crate::keys::DataKey;
 
 /// Runs the suite on an empty store; panics where it breaks a promise.
 pub async fn run(blobs: Blobs) {
@@ -16,6 +19,8 @@ pub async fn run(blobs: Blobs) {
     deleting_what_is_not_there_is_fine(&blobs).await;
     a_key_that_leaves_the_store_is_refused(&blobs).await;
     with_one_bad_key_nothing_is_kept(&blobs).await;
+    what_is_sealed_is_read_with_its_key_from_anywhere(&blobs).await;
+    what_is_sealed_opens_whole_and_as_itself_or_not_at_all(&blobs).await;
 }
 
 async fn what_is_kept_is_read(blobs: &Blobs) {
@@ -102,6 +107,117 @@ async fn with_one_bad_key_nothing_is_kept(blobs: &Blobs) {
     assert_eq!(blobs.keep(both).await.expect_err("a refusal").kind(), ErrorKind::Internal);
     let missing = read(blobs, "one/good", &digest).await.expect_err("nothing");
     assert_eq!((missing.kind(), count(blobs).await), (ErrorKind::NotFound, before));
+}
+
+/// As long as a chunk of a sealed object.
+const CHUNK: usize = 256 * 1024;
+
+async fn what_is_sealed_is_read_with_its_key_from_anywhere(blobs: &Blobs) {
+    let random = random();
+    let (ours, theirs) = (DataKey::drawn(&random), DataKey::drawn(&random));
+    for size in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 700_000] {
+        let bytes = pattern(size);
+        let (sealed, plain) =
+            (seal(blobs, &bytes, &ours, &random).await, stage(blobs, &bytes).await);
+        assert_eq!((sealed.size, &sealed.sha256), (size as u64, &plain.sha256), "{size} bytes");
+        let (sha256, key) = (plain.sha256.clone(), format!("six/of-{}", sealed.ending));
+        blobs.keep(vec![(key.clone(), sealed)]).await.expect("kept");
+        let read = blobs.get_sealed(&key, &sha256, &ours).await;
+        assert_eq!(whole(read).await.expect("opened"), bytes, "{size} bytes");
+        for from in [0, 1, size / 2, size.saturating_sub(1)].into_iter().filter(|from| *from < size)
+        {
+            let rest = blobs.get_sealed_from(&key, from as u64, &ours).await;
+            assert_eq!(whole(rest).await.expect("opened"), bytes[from..], "{size} from {from}");
+        }
+        let kept = whole(blobs.get_from(&key, 0).await).await.expect("as it is kept");
+        assert!(
+            kept.len() > size
+                && !bytes.chunks_exact(8).step_by(10_000).any(|some| holds(&kept, some)),
+            "{size} bytes"
+        );
+        let refused =
+            whole(blobs.get_sealed(&key, &sha256, &theirs).await).await.expect_err("another key");
+        assert_eq!(refused.kind(), ErrorKind::Internal);
+        assert!(refused.to_string().contains(&key), "{refused}");
+        blobs.delete(&key).await.expect("deleted");
+    }
+}
+
+async fn what_is_sealed_opens_whole_and_as_itself_or_not_at_all(blobs: &Blobs) {
+    let random = random();
+    let (data_key, bytes) = (DataKey::drawn(&random), pattern(2 * CHUNK));
+    let [one, other] = [
+        seal(blobs, &bytes, &data_key, &random).await,
+        seal(blobs, &bytes, &data_key, &random).await,
+    ];
+    let (sha256, ending, others) = (one.sha256.clone(), one.ending.clone(), other.ending.clone());
+    blobs.keep(vec![(format!("seven/one-{ending}"), one)]).await.expect("kept");
+    let kept = whole(blobs.get_from(&format!("seven/one-{ending}"), 0).await).await.expect("bytes");
+    // Eight bytes of form, and two chunks with their tags.
+    let (first, second) = kept[8..].split_at(CHUNK + 16);
+    let mut flipped = kept.clone();
+    flipped[CHUNK] ^= 1;
+    let damaged = [
+        kept[..4].to_vec(),
+        kept[..8].to_vec(),
+        kept[..8 + CHUNK + 16].to_vec(),
+        kept[..kept.len() - 1].to_vec(),
+        [&kept[..], b"!"].concat(),
+        [&kept[..8], second, first].concat(),
+        [&kept[..8], second].concat(),
+        flipped,
+        bytes.clone(),
+    ];
+    for (at, damaged) in damaged.into_iter().enumerate() {
+        let key = format!("seven/{at}-{ending}");
+        let staged = stage(blobs, &damaged).await;
+        blobs.keep(vec![(key.clone(), staged)]).await.expect("kept");
+        let refused = whole(blobs.get_sealed(&key, &sha256, &data_key).await).await;
+        assert_eq!(refused.expect_err("damaged").kind(), ErrorKind::Internal, "{at}");
+    }
+    // Of the same patient, and even with the same bytes, but under another's name.
+    let key = format!("seven/other-{others}");
+    let staged = stage(blobs, &kept).await;
+    blobs.keep(vec![(key.clone(), staged)]).await.expect("kept");
+    let refused = whole(blobs.get_sealed(&key, &sha256, &data_key).await).await;
+    assert_eq!(refused.expect_err("another object").kind(), ErrorKind::Internal);
+}
+
+/// Other bytes each time.
+fn random() -> Random {
+    let next = AtomicU8::new(1);
+    Random::new(move |bytes| bytes.fill(next.fetch_add(1, Ordering::Relaxed)))
+}
+
+/// Bytes of which no eight are the same.
+fn pattern(size: usize) -> Vec<u8> {
+    (0..size as u64)
+        .flat_map(|at| {
+            (at / 8 + 1)
+                .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+                .to_le_bytes()
+                .into_iter()
+                .nth((at % 8) as usize)
+        })
+        .collect()
+}
+
+fn holds(bytes: &[u8], some: &[u8]) -> bool {
+    bytes.windows(some.len()).any(|window| window == some)
+}
+
+async fn seal(blobs: &Blobs, bytes: &[u8], key: &DataKey, random: &Random) -> Staged {
+    let mut staging = blobs.stage_sealed(key, random).await.expect("a staging");
+    for piece in bytes.chunks(300_000) {
+        staging.write(Bytes::copy_from_slice(piece)).await.expect("written");
+    }
+    staging.finish().await.expect("staged")
+}
+
+/// All bytes of what is read.
+async fn whole(read: Result<ByteStream>) -> Result<Vec<u8>> {
+    let pieces: Vec<Bytes> = read?.try_collect().await?;
+    Ok(pieces.concat())
 }
 
 async fn stage(blobs: &Blobs, bytes: &[u8]) -> Staged {
