@@ -55,7 +55,10 @@ const KEPT: [[&str; 2]; 9] = [
         "deleted objects, where the bucket keeps such for a while (soft delete, versions)",
         "the object store says that they are gone; until that time is over, whoever administers the bucket can have them back",
     ],
-    ["backups", "they are as old as they are; deploy/restore.sh has what was erased erased again"],
+    [
+        "backups",
+        "they are as old as they are: files in them that were encrypted need the keys in `keys`, of which deploy/backup.sh keeps the table apart, and deploy/restore.sh has what was erased erased again",
+    ],
 ];
 
 pub fn routes() -> OpenApiRouter<Gateway> {
@@ -127,6 +130,8 @@ pub struct ErasureStatement {
     id: String,
     /// What is kept on purpose.
     kept: Vec<KeptPart>,
+    /// The data keys that files of those scans were encrypted with: without them nothing opens what was theirs, in whatever copy.
+    keys: Vec<ErasedKey>,
     /// Who has read the scans to make models of them: data sets have them under their pseudonyms.
     learned: Vec<LearnedCopy>,
     /// What is kept and should not be, by what it is; empty once all is gone.
@@ -196,6 +201,17 @@ pub struct ErasedScan {
     scan_id: String,
     /// Readers' words about it.
     words: u64,
+}
+
+/// A data key of the patient.
+#[derive(Serialize, ToSchema)]
+pub struct ErasedKey {
+    /// `null`: not yet, for scans are left that it opens.
+    #[schema(format = "date-time")]
+    destroyed_at: Option<String>,
+    id: String,
+    #[schema(format = "date-time")]
+    made_at: Option<String>,
 }
 
 /// A file that it had.
@@ -398,6 +414,7 @@ fn stated(
         erased_by: done.erased_by,
         id: done.id,
         kept: kept(),
+        keys: done.keys.into_iter().map(ErasedKey::from).collect(),
         learned: done.learned.into_iter().map(learned).collect(),
         left,
         lifted,
@@ -407,6 +424,14 @@ fn stated(
         schema: SCHEMA.to_owned(),
         tenant_id: caller.tenant().to_string(),
         unerased: done.unerased,
+    }
+}
+
+impl From<storage::ErasedKey> for ErasedKey {
+    fn from(key: storage::ErasedKey) -> ErasedKey {
+        let storage::ErasedKey { id, made_ms, destroyed_ms } = key;
+        let destroyed_at = Some(destroyed_ms).filter(|ms| *ms > 0).and_then(rfc3339);
+        ErasedKey { destroyed_at, id, made_at: rfc3339(made_ms) }
     }
 }
 
@@ -497,6 +522,7 @@ mod tests {
             erased_by: "eve".into(),
             id: "e".into(),
             kept: kept(),
+            keys: vec![ErasedKey { destroyed_at: rfc3339(8), id: "k".into(), made_at: rfc3339(9) }],
             learned: vec![learned],
             left: [("objects".to_owned(), 1), ("deliveries".to_owned(), 2)].into(),
             lifted: Some(lifted),

@@ -143,6 +143,7 @@ impl Jailed {
             auth: auth::Rules::default(),
             dicom: ingest::DicomSettings::default(),
             gateway: gateway::Config { upload_mib, ..gateway::Config::default() },
+            data_keys_url: None,
             rules: storage::Rules::default(),
             registry: registry::Rules::default(),
             drift: drift::Schedule::default(),

@@ -5,8 +5,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use auth::{Accounts, FirstStart};
-use domain::{ErrorKind, Result, hex};
+use domain::{ErrorKind, Random, Result, hex};
 use imaging::Modality;
+use platform::keys;
 use platform::queue::Queue;
 use secrecy::{ExposeSecret, SecretString};
 use service::{LogSettings, Peer, Process, Service, system_clock, system_random};
@@ -97,6 +98,11 @@ pub struct Services {
     #[command(flatten)]
     pub gateway: gateway::Config,
 
+    /// Who keeps the key that scans' keys are wrapped with: `file:///…` or `gcp-kms://projects/…`. Without it, the file `data-keys` in
+    /// the data directory, made at the first start: whoever has a copy of the whole directory has it, too.
+    #[arg(long, env)]
+    pub data_keys_url: Option<String>,
+
     #[command(flatten)]
     pub rules: storage::Rules,
 
@@ -177,7 +183,7 @@ impl Services {
         }
         let to_auth = Peer::within(&auth);
 
-        let config = self.storage(home);
+        let config = self.storage(home, &random)?;
         let ports = storage::Ports::open(&config, clock.clone(), random.clone()).await?;
         // One handle for all: whoever publishes wakes whoever waits.
         let queue = ports.queue.clone();
@@ -244,13 +250,23 @@ impl Services {
         Ok(joined)
     }
 
-    fn storage(&self, home: &Home) -> storage::Config {
-        storage::Config {
+    fn storage(&self, home: &Home, random: &Random) -> Result<storage::Config> {
+        let named = self.data_keys_url.clone().filter(|url| !url.is_empty());
+        let data_keys_url = match named {
+            Some(url) => url,
+            None => {
+                let path = home.path("data-keys");
+                keys::make(&path, random)?;
+                format!("file://{}", path.display())
+            }
+        };
+        Ok(storage::Config {
             database_url: home.database_url("storage").into(),
             blob_url: home.blob_url().into(),
             queue_url: home.queue_url().into(),
+            data_keys_url: Some(data_keys_url),
             rules: self.rules.clone(),
-        }
+        })
     }
 
     fn ingest(&self, home: &Home, service_secret: SecretString) -> ingest::Config {

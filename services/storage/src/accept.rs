@@ -1,13 +1,12 @@
 use domain::artefact::{IMAGE, ORIGINAL, VOLUME};
 use domain::{Answer, ErrorKind, JobId, Priority, Result, ScanId, TenantId};
-use platform::blob::Staged;
 use platform::db::{BindId, Run, Unit, failed};
 use proto::storage::{AcceptHeader, Answer as WireAnswer, Scan, State};
 use service::claims::{Claims, Tenant};
 use service::topics::scan_ready;
 use service::{trace, wire};
 
-use crate::artefacts::{self, Artefact, sha256_of};
+use crate::artefacts::{self, Artefact, Staged, sha256_of};
 use crate::audit::{self, Entry};
 use crate::erasures::barred;
 use crate::identities;

@@ -1,12 +1,16 @@
 use std::fmt::Display;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use domain::{Error, ErrorKind, Result, ScanId, TenantId, hex};
-use platform::blob::{Blobs, ByteStream, Staged, Staging};
+use futures::{StreamExt, stream};
+use platform::blob::{self, Blobs, ByteStream, Staging};
 use platform::db::{BindId, Database, Run, Unit, failed};
 use sha2::{Digest, Sha256};
-use sqlx::{Any, QueryBuilder};
+use sqlx::{Any, FromRow, QueryBuilder};
 
+use crate::data_keys::{Seal, rows};
+use crate::store::Store;
 use crate::stored;
 
 /// The largest object that is taken; an upload's own limits are stricter, and are the gateway's.
@@ -18,6 +22,17 @@ pub struct Incoming {
     name: String,
     staging: Staging,
     size: u64,
+    seal: Option<Arc<Seal>>,
+}
+
+/// An object that has arrived, and is not kept yet.
+pub struct Staged {
+    /// The digest of its bytes, as they came.
+    pub sha256: String,
+    pub size: u64,
+    staged: blob::Staged,
+    /// What it is encrypted with; None: it is kept as it is.
+    seal: Option<Arc<Seal>>,
 }
 
 /// Whether an artefact may be called so: the database compares names without regard to case, and may not find another's.
@@ -27,11 +42,15 @@ pub fn is_plain(name: &str) -> bool {
 }
 
 impl Incoming {
-    pub async fn begin(blobs: &Blobs, name: &str) -> Result<Incoming> {
+    pub async fn begin(store: &Store, name: &str, seal: Option<Arc<Seal>>) -> Result<Incoming> {
         if !is_plain(name) {
             return Err(ErrorKind::Invalid.error("an artefact's name may not look like this"));
         }
-        Ok(Incoming { name: name.to_owned(), staging: blobs.stage().await?, size: 0 })
+        let staging = match &seal {
+            Some(seal) => store.blobs.stage_sealed(&seal.key, &store.random).await?,
+            None => store.blobs.stage().await?,
+        };
+        Ok(Incoming { name: name.to_owned(), staging, size: 0, seal })
     }
 
     pub fn name(&self) -> &str {
@@ -47,7 +66,9 @@ impl Incoming {
     }
 
     pub async fn finish(self) -> Result<(String, Staged)> {
-        Ok((self.name, self.staging.finish().await?))
+        let staged = self.staging.finish().await?;
+        let (sha256, size) = (staged.sha256.clone(), staged.size);
+        Ok((self.name, Staged { sha256, size, staged, seal: self.seal }))
     }
 }
 
@@ -57,6 +78,7 @@ pub struct Artefact {
     pub key: String,
     pub sha256: String,
     pub size: u64,
+    seal: Option<Arc<Seal>>,
 }
 
 /// Makes all of `objects` durable at once.
@@ -72,10 +94,9 @@ pub async fn keep(
 ) -> Result<Vec<Artefact>> {
     let mut artefacts = Vec::new();
     let mut keyed = Vec::new();
-    for (name, staged) in objects {
-        let key = format!("{tenant}/{scan}-{writer}-{}", staged.sha256);
-        let (sha256, size) = (staged.sha256.clone(), staged.size);
-        artefacts.push(Artefact { name, key: key.clone(), sha256, size });
+    for (name, Staged { sha256, size, staged, seal }) in objects {
+        let key = format!("{tenant}/{scan}-{writer}-{}", staged.ending);
+        artefacts.push(Artefact { name, key: key.clone(), sha256, size, seal });
         keyed.push((key, staged));
     }
     blobs.keep(keyed).await?;
@@ -92,7 +113,12 @@ pub async fn insert(
     if artefacts.is_empty() {
         return Ok(());
     }
-    let into = "INSERT INTO artefacts (tenant_id, scan_id, name, blob_key, sha256, size_bytes) ";
+    // Those that came together are encrypted with one key.
+    if let Some(seal) = artefacts.iter().find_map(|artefact| artefact.seal.as_deref()) {
+        rows::settle(unit, tenant, seal).await?;
+    }
+    let into =
+        "INSERT INTO artefacts (tenant_id, scan_id, name, blob_key, sha256, size_bytes, data_key) ";
     let mut rows = QueryBuilder::<Any>::new(into);
     rows.push_values(artefacts, |mut row, artefact| {
         row.push_bind(tenant.to_string())
@@ -100,7 +126,8 @@ pub async fn insert(
             .push_bind(artefact.name.clone())
             .push_bind(artefact.key.clone())
             .push_bind(artefact.sha256.clone())
-            .push_bind(i64::try_from(artefact.size).unwrap_or(i64::MAX));
+            .push_bind(i64::try_from(artefact.size).unwrap_or(i64::MAX))
+            .push_bind(artefact.seal.as_ref().map_or(String::new(), |seal| seal.id.clone()));
     });
     rows.build().run(unit).await?;
     stored::add(unit, tenant, sum(artefacts.iter().map(|artefact| artefact.size))).await
@@ -111,43 +138,56 @@ pub fn sum(sizes: impl Iterator<Item = u64>) -> i64 {
     i64::try_from(sizes.fold(0, u64::saturating_add)).unwrap_or(i64::MAX)
 }
 
+/// What a row says of an object, with the data key's own row.
+#[derive(FromRow)]
+struct Row {
+    blob_key: String,
+    sha256: String,
+    size_bytes: i64,
+    data_key: String,
+    wrapped: String,
+}
+
 /// How large one artefact is, and its bytes, verified as they are read.
 ///
 /// `NOT_FOUND` for one that is not there, whichever the reason; `INTERNAL` when its bytes are lost.
 pub async fn read(
-    database: &Database,
-    blobs: &Blobs,
+    store: &Store,
     tenant: TenantId,
     scan: ScanId,
     name: &str,
 ) -> Result<(u64, ByteStream)> {
-    let (key, sha256, size) = row(database, tenant, scan, name).await?;
-    Ok((size, blobs.get(&key, &sha256).await.map_err(lost)?))
+    let row = row(&store.database, tenant, scan, name).await?;
+    let bytes = match store.data_key(tenant, &row.data_key, &row.wrapped).await? {
+        Some(key) => store.blobs.get_sealed(&row.blob_key, &row.sha256, &key).await,
+        None => store.blobs.get(&row.blob_key, &row.sha256).await,
+    };
+    Ok((row.size_bytes.unsigned_abs(), bytes.map_err(lost)?))
 }
 
 /// The same without its first `from` bytes. These are not verified: no digest of them is kept here.
 pub async fn read_rest(
-    database: &Database,
-    blobs: &Blobs,
+    store: &Store,
     tenant: TenantId,
     scan: ScanId,
     name: &str,
     from: u64,
 ) -> Result<(u64, ByteStream)> {
-    let (key, _, size) = row(database, tenant, scan, name).await?;
-    Ok((size, blobs.get_from(&key, from).await.map_err(lost)?))
+    let row = row(&store.database, tenant, scan, name).await?;
+    let size = row.size_bytes.unsigned_abs();
+    let bytes = match store.data_key(tenant, &row.data_key, &row.wrapped).await? {
+        Some(_) if from >= size => Ok(stream::empty::<Result<Bytes>>().boxed()),
+        Some(key) => store.blobs.get_sealed_from(&row.blob_key, from, &key).await,
+        None => store.blobs.get_from(&row.blob_key, from).await,
+    };
+    Ok((size, bytes.map_err(lost)?))
 }
 
-/// Under which key its bytes are, their digest, and how many they are.
-async fn row(
-    database: &Database,
-    tenant: TenantId,
-    scan: ScanId,
-    name: &str,
-) -> Result<(String, String, u64)> {
-    let found: Option<(String, String, i64)> = sqlx::query_as(
-        "SELECT blob_key, sha256, size_bytes FROM artefacts
-         WHERE tenant_id = ? AND scan_id = ? AND name = ?",
+async fn row(database: &Database, tenant: TenantId, scan: ScanId, name: &str) -> Result<Row> {
+    let found: Option<Row> = sqlx::query_as(
+        "SELECT a.blob_key, a.sha256, a.size_bytes, a.data_key, COALESCE(k.wrapped, '') AS wrapped
+         FROM artefacts a LEFT JOIN data_keys k ON k.tenant_id = a.tenant_id AND k.id = a.data_key
+         WHERE a.tenant_id = ? AND a.scan_id = ? AND a.name = ?",
     )
     .id(tenant)
     .id(scan)
@@ -155,8 +195,7 @@ async fn row(
     .fetch_optional(database.pool())
     .await
     .map_err(failed)?;
-    let (key, sha256, size) = found.ok_or_else(|| ErrorKind::NotFound.error("no such artefact"))?;
-    Ok((key, sha256, u64::try_from(size).unwrap_or_default()))
+    found.ok_or_else(|| ErrorKind::NotFound.error("no such artefact"))
 }
 
 /// What has a row has its bytes.

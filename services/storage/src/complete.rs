@@ -1,13 +1,13 @@
 use std::str::FromStr;
 
 use domain::{Answer, Error, ErrorKind, JobId, Result, Unanswered};
-use platform::blob::Staged;
 use platform::db::Unit;
 use proto::storage::{CompleteHeader, Scan};
 
-use crate::artefacts::{self, Artefact};
+use crate::artefacts::{self, Artefact, Staged};
 use crate::jobs::find;
 use crate::lifecycle::{Event, Job, Outcome, Transition, decide};
+use crate::orphans::has_row;
 use crate::scans;
 use crate::store::Store;
 use crate::volumes;
@@ -47,17 +47,27 @@ impl Store {
                 measure(scan.completed_ms - job.asked_ms(), answer);
                 Ok(scan)
             }
-            Ok(None) => self.scan_of(&job).await,
+            Ok(None) => self.kept_by_another(&keys, &job).await,
             // The same completion may have come twice at once, and the other was first.
             Err(error) if error.kind() == ErrorKind::Conflict => {
                 match find(self.database.pool(), id).await {
-                    Ok(job) if job.is_done_by(attempt) => self.scan_of(&job).await,
+                    Ok(job) if job.is_done_by(attempt) => self.kept_by_another(&keys, &job).await,
                     Ok(_) => Err(error),
                     Err(gone) => Err(self.kept_in_vain(&keys, gone).await),
                 }
             }
             Err(error) => Err(self.kept_in_vain(&keys, error).await),
         }
+    }
+
+    /// Deletes what was kept of a result that another call has recorded: objects that are encrypted are never under the same key twice.
+    async fn kept_by_another(&self, keys: &[String], job: &Job) -> Result<Scan> {
+        for key in keys {
+            if !has_row(self, key).await? {
+                self.discard(std::slice::from_ref(key)).await;
+            }
+        }
+        self.scan_of(job).await
     }
 
     /// Deletes what was kept of a scan that was deleted meanwhile: nothing of it is to stay.

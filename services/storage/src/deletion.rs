@@ -9,6 +9,7 @@ use service::topics::SCAN_ERASED;
 use sqlx::{Any, Executor, FromRow};
 
 use crate::audit::{self, Entry};
+use crate::data_keys::rows;
 use crate::erasures::{barred, deleted};
 use crate::store::Store;
 use crate::{event, holds, stored, tombstones};
@@ -130,12 +131,14 @@ impl Store {
             require_unjudged(unit, tenant, scan).await?;
         }
         let objects = objects_of(unit, tenant, scan).await?;
+        let keys = rows::of_scan(unit, tenant, scan).await?;
         let names = barred::names_of(unit, tenant, scan, &self.random).await?;
         for statement in DELETED.into_iter().chain(BLANKED) {
             run(unit, statement, tenant, scan).await?;
         }
         let bytes: i64 = objects.iter().map(|object| object.size_bytes).sum();
         stored::add(unit, tenant, -bytes).await?;
+        rows::destroy(unit, tenant, keys, at_ms).await?;
         bury(unit, tenant, scan, at_ms).await?;
         tombstones::note(unit, tenant, scan, order.erases).await?;
         if order.erases {

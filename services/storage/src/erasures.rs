@@ -14,6 +14,7 @@ use sqlx::{Any, Executor};
 
 use crate::artefacts::sha256_of;
 use crate::audit::{self, Entry};
+use crate::data_keys::rows;
 use crate::deletion::{Object, Order, words_of};
 use crate::holds::{Subject, reason, require_free, require_patient_free};
 use crate::jobs::name_of;
@@ -206,6 +207,7 @@ impl Store {
         .bind(at_ms)
         .run(unit)
         .await?;
+        rows::retire(unit, (tenant, id), &scans).await?;
         unerased::note(unit, (tenant, id), &scans).await?;
         unerased::note(unit, (tenant, id), &deleted).await?;
         Ok((scans, deleted))

@@ -11,7 +11,7 @@ use std::str::FromStr;
 use domain::feedback::{ReviewState, Verdict, Word};
 use domain::limits::ADJUDICATED_MAX;
 use domain::{ErrorKind, FeedbackId, Result, ScanId, TenantId};
-use platform::blob::{ByteStream, Staged};
+use platform::blob::ByteStream;
 use platform::db::Unit;
 use proto::events::{FeedbackGiven, SliceCounts};
 use proto::storage::{FeedbackEntry, FeedbackOfScan, Scan, State};
@@ -19,7 +19,7 @@ use service::claims::{Claims, Role};
 use service::topics::FEEDBACK_GIVEN;
 use service::{trace, wire};
 
-use crate::artefacts::{self, Artefact, sha256_of};
+use crate::artefacts::{self, Artefact, Staged, sha256_of};
 use crate::audit::{self, Entry};
 use crate::event;
 use crate::jobs::{NAME_MAX, name_of, truncate};
@@ -145,7 +145,7 @@ impl Store {
                 .error("give your own feedback first: until then, others' is not shown"));
         }
         let name = artefact_name(&word.id, &word.mask_name);
-        let read = artefacts::read(&self.database, &self.blobs, tenant, scan, &name).await?;
+        let read = artefacts::read(self, tenant, scan, &name).await?;
         Ok((word.mask_name.clone(), read))
     }
 

@@ -30,7 +30,7 @@ impl Store {
             return Err(ErrorKind::NotFound.error("no such artefact"));
         }
         let (tenant, scan) = (tenant_id.parse()?, ScanId::from_str(scan_id)?);
-        artefacts::read(&self.database, &self.blobs, tenant, scan, name).await
+        artefacts::read(self, tenant, scan, name).await
     }
 
     /// Appends what delivery tells to the hospital's audit trail.

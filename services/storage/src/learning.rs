@@ -105,7 +105,7 @@ impl Store {
         let (scan, _) = self.to_learn_from(claims, id).await?;
         self.note_learned(claims, scan, "scan.learned.from").await?;
         let tenant = claims.tenant().id();
-        artefacts::read(&self.database, &self.blobs, tenant, scan, VOLUME.name).await
+        artefacts::read(self, tenant, scan, VOLUME.name).await
     }
 
     /// The upload of a confirmed scan, and what its images are called where they leave. Answers only once the read is in the audit trail.
@@ -118,7 +118,7 @@ impl Store {
         let tenant = claims.tenant().id();
         let names = self.names_of(tenant, scan).await?;
         self.note_learned(claims, scan, "scan.learned.original").await?;
-        let read = artefacts::read(&self.database, &self.blobs, tenant, scan, ORIGINAL.name).await;
+        let read = artefacts::read(self, tenant, scan, ORIGINAL.name).await;
         read.map(|(_, bytes)| (names, bytes))
     }
 
@@ -165,7 +165,7 @@ impl Store {
         let Some(MaskFile { artefact, name, .. }) = found.mask else {
             return Ok((None, beginning));
         };
-        let read = artefacts::read(&self.database, &self.blobs, tenant, scan, &artefact).await;
+        let read = artefacts::read(self, tenant, scan, &artefact).await;
         let (size, bytes) = read?;
         Ok((Some(TrueMask { name, size, bytes }), beginning))
     }
@@ -258,7 +258,7 @@ impl Store {
     }
 
     async fn beginning(&self, tenant: TenantId, scan: ScanId) -> Result<Bytes> {
-        let read = artefacts::read(&self.database, &self.blobs, tenant, scan, VOLUME.name).await;
+        let read = artefacts::read(self, tenant, scan, VOLUME.name).await;
         let (_, mut bytes) = read?;
         let mut beginning = Vec::new();
         while beginning.len() < BEGINNING_BYTES {

@@ -162,7 +162,7 @@ impl Store {
         let job = find(self.database.pool(), JobId::from_str(id)?).await?;
         job.require(attempt)?;
         let (tenant, scan) = (job.tenant, job.scan);
-        let read = artefacts::read(&self.database, &self.blobs, tenant, scan, VOLUME.name).await;
+        let read = artefacts::read(self, tenant, scan, VOLUME.name).await;
         let (size, volume) = match read {
             Err(error) => return Err(self.fail_if_damaged(&job, error).await),
             Ok(read) => read,

@@ -9,6 +9,7 @@ mod artefacts;
 mod audit;
 mod batches;
 mod complete;
+mod data_keys;
 mod deletion;
 mod door;
 mod erasures;
@@ -55,6 +56,7 @@ use metrics::{counter, describe_counter, describe_gauge, describe_histogram};
 use platform::blob::Blobs;
 use platform::db::Database;
 use platform::disk::RESERVE_MIB;
+use platform::keys::{self, KeyRing};
 use platform::queue::Queue;
 use platform::{blob, db, queue};
 use proto::storage::audit_trail_server::AuditTrailServer;
@@ -91,6 +93,11 @@ pub struct Config {
     /// Where news goes: `amqp://…` or `sqlite://…`.
     #[arg(long, env, hide_env_values = true)]
     pub queue_url: SecretString,
+
+    /// Who keeps the key that scans' keys are wrapped with: `gcp-kms://projects/PROJECT/locations/LOCATION/keyRings/RING/cryptoKeys/KEY`,
+    /// or `file:///…`, a key of 64 hexadecimal digits in each line, the newest first. Without it, what comes is kept unencrypted.
+    #[arg(long, env)]
+    pub data_keys_url: Option<String>,
 
     #[command(flatten)]
     pub rules: Rules,
@@ -171,6 +178,8 @@ pub struct Ports {
     pub database: Database,
     pub blobs: Blobs,
     pub queue: Queue,
+    /// None: what comes is kept unencrypted.
+    pub keys: Option<KeyRing>,
     pub clock: Clock,
     pub random: Random,
 }
@@ -181,7 +190,12 @@ impl Ports {
         let database = db::connect(config.database_url.expose_secret(), &MIGRATIONS).await?;
         let blobs = blob::connect(config.blob_url.expose_secret()).await?;
         let queue = queue::connect(config.queue_url.expose_secret()).await?;
-        Ok(Ports { database, blobs, queue, clock, random })
+        let keys = match config.data_keys_url.as_deref().filter(|url| !url.is_empty()) {
+            Some(url) => Some(keys::connect(url, random.clone()).await?),
+            None => None,
+        };
+        data_keys::check(&database, keys.as_ref()).await?;
+        Ok(Ports { database, blobs, queue, keys, clock, random })
     }
 }
 
@@ -207,6 +221,7 @@ pub fn build(rules: Rules, ports: Ports, peers: Peers) -> Service {
         tombstones::keep(store.clone()),
         retention::expire(store.clone()),
         stored::keep_right(store.clone()),
+        data_keys::rewrap(store.clone()),
     ];
     let grpc = Routes::new(ScansServer::new(rpc::Scans::new(store.clone(), verifier.clone())))
         .add_service(FeedbackServer::new(rpc::Feedback::new(store.clone(), verifier.clone())))

@@ -44,7 +44,8 @@ async fn delete_orphans(store: &Store, grace: Duration) -> Result<u64> {
     Ok(deleted)
 }
 
-async fn has_row(store: &Store, key: &str) -> Result<bool> {
+/// Whether a row points to the object, or it is none of ours.
+pub async fn has_row(store: &Store, key: &str) -> Result<bool> {
     // Not one of ours, so not ours to delete.
     let Some((tenant, _)) = key.split_once('/') else { return Ok(true) };
     let rows: i64 =

@@ -70,7 +70,7 @@ impl Store {
     /// How large one of the scan's artefacts is, and its bytes.
     pub async fn read(&self, tenant: &Tenant, id: &str, name: &str) -> Result<(u64, ByteStream)> {
         let id = named(id, name)?;
-        artefacts::read(&self.database, &self.blobs, tenant.id(), id, name).await
+        artefacts::read(self, tenant.id(), id, name).await
     }
 
     /// The same without the first `from` bytes, which are compared with no digest.
@@ -82,7 +82,7 @@ impl Store {
         from: u64,
     ) -> Result<(u64, ByteStream)> {
         let id = named(id, name)?;
-        artefacts::read_rest(&self.database, &self.blobs, tenant.id(), id, name, from).await
+        artefacts::read_rest(self, tenant.id(), id, name, from).await
     }
 }
 

@@ -12,6 +12,7 @@ use tokio::sync::{Mutex, Notify, broadcast};
 use uuid::Builder;
 
 use crate::audit::{self, Lately};
+use crate::data_keys::Hospitals;
 use crate::leases::Given;
 use crate::{Ports, Rules};
 
@@ -33,6 +34,8 @@ pub type Party = Option<TenantId>;
 pub struct Store {
     pub database: Database,
     pub blobs: Blobs,
+    /// Hospitals' keys; None: there is no key ring.
+    pub hospitals: Option<Arc<Hospitals>>,
     pub clock: Clock,
     pub random: Random,
     pub rules: Rules,
@@ -53,12 +56,13 @@ pub struct Store {
 
 impl Store {
     pub fn new(rules: Rules, ports: Ports) -> Store {
-        let Ports { database, blobs, queue: _, clock, random } = ports;
+        let Ports { database, blobs, queue: _, keys, clock, random } = ports;
         let (changes, _) = broadcast::channel(WATCH_BUFFER);
         let units = Turns::of(database.units_at_once());
         Store {
             database,
             blobs,
+            hospitals: keys.map(|ring| Arc::new(Hospitals::new(ring))),
             clock,
             random,
             rules,
@@ -143,6 +147,7 @@ mod tests {
             database_url: format!("sqlite://{}", at("storage.db")).into(),
             blob_url: format!("file://{}", at("blobs")).into(),
             queue_url: format!("sqlite://{}", at("queue.db")).into(),
+            data_keys_url: None,
             rules: Rules::default(),
         };
         let (clock, random) = (service::system_clock(), service::system_random());

@@ -83,6 +83,7 @@ impl World {
             database_url: format!("sqlite://{}", at("storage.db")).into(),
             blob_url: format!("file://{}", at("blobs")).into(),
             queue_url: format!("sqlite://{}", at("queue.db")).into(),
+            data_keys_url: None,
             rules: rules.clone(),
         };
         let kept = storage::Ports::open(&config, clock.clock(), random.clone()).await?;

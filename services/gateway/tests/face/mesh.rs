@@ -472,6 +472,7 @@ async fn storage_ports(data: &TempDir, rules: Rules, clock: Clock, random: Rando
         database_url: format!("sqlite://{}", at(data, "storage.db")).into(),
         blob_url: format!("file://{}", at(data, "blobs")).into(),
         queue_url: format!("sqlite://{}", at(data, "queue.db")).into(),
+        data_keys_url: None,
         rules,
     };
     Ports::open(&config, clock, random).await.unwrap()

@@ -233,6 +233,7 @@ async fn ports(folder: &TempDir, rules: Rules, clock: &ManualClock) -> Ports {
         database_url: format!("sqlite://{}", at("storage.db")).into(),
         blob_url: format!("file://{}", at("blobs")).into(),
         queue_url: format!("sqlite://{}", at("queue.db")).into(),
+        data_keys_url: None,
         rules,
     };
     Ports::open(&config, clock.clock(), system_random()).await.unwrap()

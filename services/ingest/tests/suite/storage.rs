@@ -53,6 +53,7 @@ impl Storage {
             database_url: format!("sqlite://{}", at("storage.db")).into(),
             blob_url: format!("file://{}", at("blobs")).into(),
             queue_url: format!("sqlite://{}", at("queue.db")).into(),
+            data_keys_url: None,
             rules,
         };
         let ports = Ports::open(&config, clock, random).await.unwrap();

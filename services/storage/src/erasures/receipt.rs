@@ -5,7 +5,9 @@ use std::str::FromStr;
 
 use domain::{ErasureId, ErrorKind, Result, TenantId};
 use platform::db::{BindId, failed};
-use proto::storage::{ErasedObject, ErasedScan, Erasure, LearnedCopy, RefusedArrival, SentCopy};
+use proto::storage::{
+    ErasedKey, ErasedObject, ErasedScan, Erasure, LearnedCopy, RefusedArrival, SentCopy,
+};
 use service::claims::Tenant;
 use sqlx::FromRow;
 
@@ -22,7 +24,7 @@ macro_rules! left {
     };
 }
 
-const LEFT: [(&str, &str); 9] = [
+const LEFT: [(&str, &str); 10] = [
     ("scans", "SELECT COUNT(*) FROM unerased_scans WHERE tenant_id = ? AND erasure_id = ?"),
     ("jobs", left!("jobs t ON t.tenant_id = e.tenant_id AND t.scan_id = e.scan_id")),
     ("artefacts", left!("artefacts t ON t.tenant_id = e.tenant_id AND t.scan_id = e.scan_id")),
@@ -43,6 +45,11 @@ const LEFT: [(&str, &str); 9] = [
         left!(
             "batch_entries t ON t.tenant_id = e.tenant_id AND t.scan_id = e.scan_id AND t.name <> ''"
         ),
+    ),
+    (
+        "data_keys",
+        "SELECT COUNT(*) FROM erased_keys e JOIN data_keys t ON t.tenant_id = e.tenant_id AND t.id = e.key_id
+             WHERE e.tenant_id = ? AND e.erasure_id = ?",
     ),
     (
         "objects",
@@ -120,7 +127,21 @@ impl Store {
             lifted_by,
             lifted_reason,
             unerased: self.unerased(tenant, id).await?,
+            keys: self.erased_keys(tenant, id).await?,
         })
+    }
+
+    async fn erased_keys(&self, tenant: TenantId, id: ErasureId) -> Result<Vec<ErasedKey>> {
+        let rows: Vec<(String, i64, i64)> = sqlx::query_as(
+            "SELECT key_id, made_ms, destroyed_ms FROM erased_keys WHERE tenant_id = ? AND erasure_id = ? ORDER BY key_id",
+        )
+        .id(tenant)
+        .id(id)
+        .fetch_all(self.database.pool())
+        .await
+        .map_err(failed)?;
+        let key = |(id, made_ms, destroyed_ms)| ErasedKey { id, made_ms, destroyed_ms };
+        Ok(rows.into_iter().map(key).collect())
     }
 
     async fn refused_arrivals(

@@ -98,7 +98,7 @@ impl Store {
             return Err(no_result());
         }
         let id: ScanId = scan.id.parse()?;
-        let read = artefacts::read(&self.database, &self.blobs, tenant, id, RESULT.name).await;
+        let read = artefacts::read(self, tenant, id, RESULT.name).await;
         let (size, bytes) = match read {
             Err(error) if error.kind() == ErrorKind::NotFound => return Err(no_result()),
             read => read?,

@@ -1,7 +1,6 @@
 use domain::artefact::{MASK, MASK_VOLUME};
 use domain::{ErrorKind, Result};
 use futures::{StreamExt, TryStreamExt};
-use platform::blob::Staged;
 use proto::storage::feedback_part::Part;
 use proto::storage::feedback_server::Feedback as Wire;
 use proto::storage::{
@@ -15,7 +14,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::Responses;
 use super::scans::{READER_ROLES, knows};
-use crate::artefacts::Incoming;
+use crate::artefacts::{Incoming, Staged};
 use crate::feedback::{Given, ReadersMask};
 use crate::store::Store;
 
@@ -37,13 +36,14 @@ impl Feedback {
     /// What is given, with the mask staged that it announces.
     async fn receive(
         &self,
+        claims: &Claims,
         header: FeedbackHeader,
         parts: &mut Streaming<FeedbackPart>,
     ) -> Result<Given> {
         let FeedbackHeader { scan_id, idempotency_key, word, mask } = header;
         let word = wire::word_of(word.unwrap_or_default())?;
         let mask = match mask {
-            Some(mask) => Some(self.receive_mask(mask, parts).await?),
+            Some(mask) => Some(self.receive_mask((claims, scan_id.as_str()), mask, parts).await?),
             None => nothing_more(parts).await.map(|()| None)?,
         };
         Ok(Given { scan_id, idempotency_key, word, mask })
@@ -51,6 +51,7 @@ impl Feedback {
 
     async fn receive_mask(
         &self,
+        (claims, scan_id): (&Claims, &str),
         mask: CheckedMask,
         parts: &mut Streaming<FeedbackPart>,
     ) -> Result<ReadersMask> {
@@ -58,7 +59,8 @@ impl Feedback {
         if ![MASK.name, MASK_VOLUME.name].contains(&name.as_str()) {
             return Err(ErrorKind::Invalid.error("a mask may not be called so"));
         }
-        let mut incoming = Incoming::begin(&self.store.blobs, &name).await?;
+        let seal = self.store.seal_of_scan(claims.tenant().id(), scan_id.parse()?).await?;
+        let mut incoming = Incoming::begin(&self.store, &name, seal).await?;
         while let Some(part) = parts.message().await? {
             let Some(Part::Mask(bytes)) = part.part else {
                 return Err(ErrorKind::Invalid.error("feedback is one header, and then its mask"));
@@ -105,7 +107,7 @@ impl Wire for Feedback {
             // No other mask has been decoded in the jail.
             self.verifier.require_service(&metadata).await?;
         }
-        let given = self.receive(header, &mut parts).await?;
+        let given = self.receive(&claims, header, &mut parts).await?;
         let _turn = self.store.writes.take(claims.tenant().id()).await;
         let answer = match self.store.give(&claims, given).await? {
             Ok(entry) => feedback_answer::Answer::Feedback(entry),

@@ -1,5 +1,4 @@
 use domain::{ErrorKind, Result};
-use platform::blob::Staged;
 use proto::storage::complete_part::Part;
 use proto::storage::jobs_server::Jobs as Wire;
 use proto::storage::{Chunk, ClaimJob, CompleteHeader, CompletePart, FailJob, Job, Lease, Scan};
@@ -9,6 +8,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::scans::{finish, write};
 use super::{Responses, chunks};
+use crate::artefacts::Staged;
 use crate::scans::answer_of;
 use crate::store::Store;
 
@@ -38,12 +38,13 @@ impl Jobs {
         let Some(Part::Header(header)) = parts.message().await?.and_then(|part| part.part) else {
             return Err(ErrorKind::Invalid.error("a result begins with its header"));
         };
+        let seal = self.store.seal_of_job(&header.job_id).await?;
         let mut incoming = Vec::new();
         while let Some(part) = parts.message().await? {
             let Some(Part::Artefact(artefact)) = part.part else {
                 return Err(ErrorKind::Invalid.error("a result has one header, and then artefacts"));
             };
-            write(&self.store, &mut incoming, &artefact.name, artefact.data).await?;
+            write(&self.store, &mut incoming, &artefact.name, artefact.data, seal.as_ref()).await?;
             if incoming.len() > ARTEFACTS_MAX {
                 return Err(ErrorKind::Invalid.error("a result has too many artefacts"));
             }

@@ -1,7 +1,8 @@
+use std::sync::Arc;
+
 use domain::artefact::{IMAGE, INSTANCES, ORIGINAL, RESULT, VOLUME};
 use domain::{ErrorKind, Result};
 use futures::{StreamExt, TryStreamExt};
-use platform::blob::Staged;
 use proto::storage::accept_part::Part;
 use proto::storage::scans_server::Scans as Wire;
 use proto::storage::{
@@ -15,7 +16,8 @@ use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{Responses, chunks};
-use crate::artefacts::Incoming;
+use crate::artefacts::{Incoming, Staged};
+use crate::data_keys::Seal;
 use crate::list;
 use crate::store::Store;
 
@@ -64,11 +66,13 @@ impl Scans {
     /// Stages the objects of an upload.
     async fn receive(
         &self,
+        claims: &Claims,
         mut parts: Streaming<AcceptPart>,
     ) -> Result<(AcceptHeader, Vec<(String, Staged)>)> {
         let Some(Part::Header(header)) = parts.message().await?.and_then(|part| part.part) else {
             return Err(ErrorKind::Invalid.error("an upload begins with its header"));
         };
+        let seal = self.store.seal_of_patient(claims.tenant().id(), &header.patient).await?;
         let mut incoming: Vec<Incoming> = Vec::new();
         while let Some(part) = parts.message().await? {
             let (artefact, bytes) = match part.part {
@@ -82,7 +86,7 @@ impl Scans {
                     );
                 }
             };
-            write(&self.store, &mut incoming, artefact.name, bytes).await?;
+            write(&self.store, &mut incoming, artefact.name, bytes, seal.as_ref()).await?;
         }
         Ok((header, finish(incoming).await?))
     }
@@ -96,7 +100,7 @@ impl Wire for Scans {
     ) -> Result<Response<Scan>, Status> {
         let claims = self.sender(request.metadata()).await?;
         self.store.require_ready(claims.tenant()).await?;
-        let (header, objects) = self.receive(request.into_inner()).await?;
+        let (header, objects) = self.receive(&claims, request.into_inner()).await?;
         let _turn = self.store.writes.take(claims.tenant().id()).await;
         Ok(Response::new(self.store.accept(&claims, header, objects).await?))
     }
@@ -278,11 +282,12 @@ pub(super) async fn write(
     incoming: &mut Vec<Incoming>,
     name: &str,
     bytes: bytes::Bytes,
+    seal: Option<&Arc<Seal>>,
 ) -> Result<()> {
     let at = match incoming.iter().position(|object| object.name() == name) {
         Some(at) => at,
         None => {
-            incoming.push(Incoming::begin(&store.blobs, name).await?);
+            incoming.push(Incoming::begin(store, name, seal.cloned()).await?);
             incoming.len() - 1
         }
     };
