@@ -21,7 +21,7 @@ const CANARY: &str = "canary-4711";
 const DAY_MS: i64 = 24 * 3_600_000;
 
 /// A head of that patient.
-fn of(head: &str, patient: &str) -> Upload {
+pub fn of(head: &str, patient: &str) -> Upload {
     let mut upload = Upload::of(head);
     let header = &mut upload.header;
     (header.patient, header.patient_id) = (patient.into(), patient.into());
@@ -34,7 +34,7 @@ fn of(head: &str, patient: &str) -> Upload {
     upload
 }
 
-fn patient(number: &str) -> Option<Whose> {
+pub fn patient(number: &str) -> Option<Whose> {
     Some(Whose { patient_id: number.into(), ..Whose::default() })
 }
 
@@ -42,7 +42,7 @@ fn scan(id: &str) -> Option<Whose> {
     Some(Whose { scan_id: id.into(), ..Whose::default() })
 }
 
-async fn erase(
+pub async fn erase(
     world: &World,
     (tenant, role): (TenantId, Role),
     whose: Option<Whose>,
@@ -73,7 +73,7 @@ async fn noted(world: &World, action: &str) -> i64 {
 }
 
 /// The files below the world's folder that have the text in them.
-fn naming(world: &World, text: &str) -> Vec<String> {
+pub fn naming(world: &World, text: &str) -> Vec<String> {
     let mut folders = vec![world.data.path().to_owned()];
     let mut naming = Vec::new();
     while let Some(folder) = folders.pop() {

@@ -36,14 +36,19 @@ fn tombstone_of(path: &Path) -> Option<String> {
 }
 
 /// The file that the scan's volume lies in.
-pub fn volume_of(world: &World, scan: &Scan) -> PathBuf {
-    let named = |path: &PathBuf| path.to_str().unwrap().ends_with(&scan.volume_sha256);
-    objects(world).into_iter().find(named).unwrap()
+pub async fn volume_of(world: &World, scan: &Scan) -> PathBuf {
+    let volume = "SELECT blob_key FROM artefacts WHERE scan_id = ? AND name = 'volume'";
+    let key: String = sqlx::query_scalar(volume)
+        .bind(scan.id.clone())
+        .fetch_one(world.ports.database.pool())
+        .await
+        .unwrap();
+    world.data.path().join("blobs").join(key)
 }
 
 pub async fn a_bit_that_flips_at_rest_is_noticed_and_said(world: World) {
     let (scan, id) = world.ready().await;
-    let path = volume_of(&world, &scan);
+    let path = volume_of(&world, &scan).await;
     let mut bytes = fs::read(&path).unwrap();
     bytes[7] ^= 0x10;
     fs::write(&path, bytes).unwrap();
@@ -62,7 +67,7 @@ pub async fn a_bit_that_flips_at_rest_is_noticed_and_said(world: World) {
 
 pub async fn a_lost_volume_fails_the_scan_in_words(world: World) {
     let (scan, id) = world.ready().await;
-    fs::remove_file(volume_of(&world, &scan)).unwrap();
+    fs::remove_file(volume_of(&world, &scan).await).unwrap();
     let job = world.claim(&id).await.unwrap();
     assert_eq!(world.volume(&job).await.unwrap_err().code(), Code::Internal);
     let failed = world.get(&scan).await;
@@ -82,7 +87,7 @@ pub async fn an_upload_that_breaks_off_leaves_nothing(world: World) {
 pub async fn an_object_without_a_row_is_deleted_when_old(world: World) {
     // As a crash leaves it, between the bytes and the row.
     let scan = world.accept(Upload::of("a head")).await.unwrap();
-    let folder = volume_of(&world, &scan).parent().unwrap().to_owned();
+    let folder = volume_of(&world, &scan).await.parent().unwrap().to_owned();
     let orphan = folder.join(format!("{}-0-{}", scan.id, "ab".repeat(32)));
     fs::write(&orphan, b"nobody's").unwrap();
     let restart = || {

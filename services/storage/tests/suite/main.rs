@@ -5,6 +5,7 @@
 
 mod accepting;
 mod door;
+mod encrypted;
 mod erasing;
 mod faults;
 mod feedback;
@@ -48,6 +49,12 @@ macro_rules! on_every_database {
 }
 
 on_every_database! {
+    encrypted::what_is_kept_shows_nothing_and_is_read_as_it_came;
+    encrypted::a_patient_has_one_key_which_goes_with_the_last_of_their_scans;
+    encrypted::a_copy_of_an_erased_patients_objects_opens_no_more;
+    encrypted::what_came_before_there_were_keys_stays_readable;
+    encrypted::a_ring_that_opens_nothing_here_is_refused_at_the_start;
+    encrypted::a_newer_key_of_the_ring_takes_over_and_the_older_one_is_needed_no_more;
     erasing::of_an_erased_patient_nothing_is_left_and_the_receipt_says_what_there_was;
     erasing::only_that_patients_scans_go_and_only_an_admin_says_so;
     erasing::nothing_is_said_of_an_erased_scan_by_whoever_had_a_link_in_hand;

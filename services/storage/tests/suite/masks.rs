@@ -117,7 +117,7 @@ pub async fn the_sweep_for_orphans_leaves_readers_masks_alone(world: World) {
     let header = with_mask(header(&scan, Verdict::Correct), mask);
     let parts = vec![Part::Header(header), Part::Mask(mask.to_vec().into())];
     let Given::Feedback(entry) = ada.send(parts).await.unwrap() else { panic!() };
-    let orphan = volume_of(&world, &scan).with_file_name(format!(
+    let orphan = volume_of(&world, &scan).await.with_file_name(format!(
         "{}-{}-{}",
         scan.id,
         NEVER,

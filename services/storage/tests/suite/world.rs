@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use domain::{ManualClock, TenantId};
 use futures::StreamExt;
+use platform::keys;
 use platform::queue::{self, Deliveries, Queue, Work};
 use proto::events::Observation;
 use proto::storage::accept_part::Part;
@@ -51,6 +52,8 @@ pub struct World {
     pub queue: Queue,
     pub data: TempDir,
     pub ports: Ports,
+    /// What the ports were opened by.
+    pub config: Config,
     pub rules: Rules,
     pub issuer: Issuer,
     pub hospital: TenantId,
@@ -84,14 +87,16 @@ impl World {
         let queue_url = format!("sqlite://{}", at("queue.db"));
         let rules = Rules { sweep_s: 1, disk_reserve_mib: 1, ..Default::default() };
         let blob_url = format!("file://{}", at("blobs"));
+        let (random, data_keys) = (service::system_random(), data.path().join("data-keys"));
+        keys::make(&data_keys, &random).unwrap();
         let config = Config {
             database_url: database_url.into(),
             blob_url: blob_url.into(),
             queue_url: queue_url.as_str().into(),
+            data_keys_url: Some(format!("file://{}", data_keys.display())),
             rules: rules.clone(),
         };
         let clock = ManualClock::at(service::system_clock().now_ms());
-        let random = service::system_random();
         let ports = Ports::open(&config, clock.clock(), random.clone()).await.unwrap();
         let issuer = Issuer::at(clock.clock());
         for event in [
@@ -124,6 +129,7 @@ impl World {
             clock,
             data,
             ports,
+            config,
             rules,
             issuer,
             _stop,
