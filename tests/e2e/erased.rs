@@ -13,6 +13,8 @@ use tests::scans;
 
 const CANARY: &str = "canary-4719";
 const PATIENCE: Duration = Duration::from_secs(60);
+/// As long as a hospital's id is.
+const HOSPITAL_CHARS: usize = 36;
 
 /// A scan that came as DICOM, one with what its sender states, and what readers and others have said of that: then none of it.
 #[tokio::test(flavor = "multi_thread")]
@@ -30,6 +32,7 @@ async fn an_erased_patient_is_found_nowhere() -> anyhow::Result<()> {
     for needle in needles.iter().map(String::as_str).chain([CANARY]) {
         ensure!(!naming(&one.home(), needle)?.is_empty(), "`{needle}` was never there");
     }
+    are_encrypted(&one.home().join("objects"), &needles)?;
     asked_about(&client).await?;
     let by_scan = json!({ "scan_id": id(&dicom)?, "reason": "they ask for it" });
     let by_number = json!({ "patient_id": CANARY, "reason": "they ask for it" });
@@ -178,6 +181,9 @@ async fn erase(client: &Client, erasure: &Value) -> anyhow::Result<String> {
             let (status, receipt) = client.json(&path).await?;
             ensure!(status == 200, "{status} {receipt}");
             if receipt["statement"]["left"] == json!({}) {
+                let keys = &receipt["statement"]["keys"];
+                let is_destroyed = keys[0]["destroyed_at"].is_string() && keys[1].is_null();
+                ensure!(is_destroyed, "the patient's one data key is not destroyed: {receipt}");
                 return anyhow::Ok(());
             }
             sleep(Duration::from_millis(100)).await;
@@ -197,6 +203,30 @@ async fn until_gone(folder: &Path, text: &str) -> anyhow::Result<()> {
     };
     let ended = timeout(3 * PATIENCE, gone).await;
     ended.with_context(|| format!("`{text}` is in {:?}", naming(folder, text)))?
+}
+
+/// Also of those who are not erased no object tells anything: each is in the form of what is encrypted.
+fn are_encrypted(objects: &Path, needles: &[String]) -> anyhow::Result<()> {
+    for needle in needles.iter().map(String::as_str).chain([CANARY]) {
+        let named = naming(objects, needle)?;
+        ensure!(named.is_empty(), "`{needle}` is in {named:?}");
+    }
+    let mut checked = 0;
+    for hospital in std::fs::read_dir(objects)?.collect::<Result<Vec<_>, _>>()? {
+        // Beside hospitals' folders lie what audit trails end in and what says that a scan was deleted.
+        let is_hospital = hospital.file_name().to_string_lossy().len() == HOSPITAL_CHARS;
+        if !is_hospital || !hospital.path().is_dir() {
+            continue;
+        }
+        for object in std::fs::read_dir(hospital.path())? {
+            let path = object?.path();
+            let bytes = std::fs::read(&path)?;
+            ensure!(bytes.starts_with(b"medseg\x00\x01"), "{} is as it came", path.display());
+            checked += 1;
+        }
+    }
+    ensure!(checked >= 12, "{checked} objects of three scans were found");
+    Ok(())
 }
 
 /// The files below `folder` that have the text in them.
