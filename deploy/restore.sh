@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # restore.sh FOLDER [TOMBSTONES]: brings back what backup.sh has saved, into empty databases and empty folders or buckets.
 #
+# FOLDER is to have the newest storage-keys.sql that there is, of whichever backup: a key that is in an older one alone was destroyed since.
+#
 # Reads what backup.sh reads. Start the services afterwards: they bring the tables up to date, and announce unfinished jobs again.
 #
 # TOMBSTONES is what says which scans were deleted since: the objects deleted.* and erased.* of storage's object store, as late as they can be
@@ -12,6 +14,12 @@ here=$(dirname "$0")
 for file in auth.sql storage.sql drift.sql delivery.sql registry.sql signing-key.pem model-key.pem; do
     [ -s "$folder/$file" ] || { echo "error: $folder/$file is missing: this is no whole backup" >&2; exit 1; }
 done
+
+# Whoever has the rows of hospitals' keys has scans that are encrypted, too.
+if grep -q 'CREATE TABLE .tenant_keys' "$folder/storage.sql" && [ ! -s "$folder/storage-keys.sql" ]; then
+    echo "error: $folder/storage-keys.sql is missing: copy the newest one there, or no scan can be read" >&2
+    exit 1
+fi
 
 # Before anything is brought back: a name that was mistyped would bring back whoever was erased since.
 case $tombstones,${BLOB_URL:?} in
@@ -82,4 +90,8 @@ for name in auth storage drift delivery registry; do
     "$here/mysql.py" mariadb "$variable" <"$folder/$name.sql"
     echo "restore: $name"
 done
+if [ -s "$folder/storage-keys.sql" ]; then
+    "$here/mysql.py" mariadb STORAGE_DATABASE_URL <"$folder/storage-keys.sql"
+    echo "restore: data keys"
+fi
 echo "restore: $(find "$folder/objects" "$folder/models" -type f | wc -l) objects and two keys"

@@ -8,6 +8,7 @@ and the models of the backup must be there with the very same bytes, those two a
 import hashlib
 import os
 import pathlib
+import secrets
 import shutil
 import socket
 import subprocess
@@ -38,7 +39,7 @@ def free_port():
 class Mesh:
     """One process for each service, on databases and a folder of its own."""
 
-    def __init__(self, folder, names):
+    def __init__(self, folder, names, data_keys="off"):
         self.folder, self.running = folder, []
         folder.mkdir(parents=True)
         server = os.environ["TEST_MYSQL_URL"].rsplit("/", 1)[0]
@@ -48,6 +49,7 @@ class Mesh:
             "REGISTRY_BLOB_URL": f"file://{folder}/models",
             "SIGNING_KEY": f"{folder}/key.pem",
             "MODEL_KEY": f"{folder}/model-key.pem",
+            "DATA_KEYS_URL": data_keys,
         }
         for name in names.values():
             subprocess.run(
@@ -156,10 +158,27 @@ def run(script, mesh, saved, *more):
     subprocess.run([f"deploy/{script}.sh", saved, *more], env={**os.environ, **mesh.settings}, check=True)
 
 
+def rows(saved):
+    """How many data keys are in a backup."""
+    return (saved / "storage-keys.sql").read_text().count("),(") + 1
+
+
+def encrypted(objects):
+    """No object of a scan lies as it came."""
+    scans = [path for path in objects.glob("*-*-*-*-*/*") if path.is_file()]
+    open_ones = [path.name for path in scans if not path.read_bytes().startswith(b"medseg\x00\x01")]
+    if not scans or open_ones:
+        sys.exit(f"error: of {len(scans)} objects these are not encrypted: {open_ones}")
+
+
 def drill(folder):
     drawn = uuid.uuid4().hex[:8]
     names = lambda when: {service: f"drill_{drawn}_{when}_{service}" for service in ("auth", "storage", "drift", "delivery", "registry")}
-    first, second, saved = Mesh(folder / "first", names("a")), Mesh(folder / "second", names("b")), folder / "saved"
+    # The key ring is kept apart from what is saved.
+    ring, saved = folder / "data-keys", folder / "saved"
+    ring.write_text(f"{secrets.token_hex(32)}\n")
+    ring.chmod(0o600)
+    first, second = (Mesh(folder / name, names(name), ring.as_uri()) for name in ("first", "second"))
     try:
         first.start(FIRST_MODEL=str(MODEL))
         password = FIRST_PASSWORD
@@ -172,6 +191,12 @@ def drill(folder):
         erased, deleted, *_ = before
         erase(first, token, erased)
         delete(first, token, deleted)
+        # Of data keys the newest are kept alone: an erased patient's are in no backup any more.
+        run("backup", first, folder / "later")
+        if rows(folder / "later") >= rows(saved):
+            sys.exit("error: the keys of an erased patient and of a deleted scan are still saved")
+        shutil.copy(folder / "later/storage-keys.sql", saved)
+        encrypted(saved / "objects")
         buried = tombstones(first, folder / "buried")
         if len(list(buried.iterdir())) != 2:
             sys.exit(f"error: two scans were deleted, and their tombstones are {list(buried.iterdir())}")

@@ -83,6 +83,9 @@ class InDirectory:
     def start(self, first=False):
         at = f"127.0.0.1:{restore_drill.free_port()}"
         env = {**os.environ, "FIRST_PASSWORD": restore_drill.FIRST_PASSWORD, "MODEL_URL": "threshold:", "RESEARCH": "true"}
+        if first:
+            # The last release encrypts nothing; what is built here does once it runs on what that has left.
+            env["DATA_KEYS_URL"] = "off"
         with open(self.folder.with_suffix(".log"), "ab") as log:
             command = [restore_drill.PROGRAMS / "medseg", "serve", "--data", self.folder, "--listen", at]
             self.process = subprocess.Popen(command, env=env, stdout=log, stderr=log)

@@ -29,7 +29,8 @@ async fn an_erased_patient_is_found_nowhere() -> anyhow::Result<()> {
     let came = by_stow(&client, &slices).await?;
     let mut needles = told(&client, id(&dicom)?).await?;
     needles.extend(told(&client, &came).await?);
-    for needle in needles.iter().map(String::as_str).chain([CANARY]) {
+    // Studies are searched for; what says a series is encrypted.
+    for needle in needles.iter().map(String::as_str).step_by(2).chain([CANARY]) {
         ensure!(!naming(&one.home(), needle)?.is_empty(), "`{needle}` was never there");
     }
     are_encrypted(&one.home().join("objects"), &needles)?;

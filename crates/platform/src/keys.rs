@@ -27,6 +27,7 @@ pub const KEY_BYTES: usize = 32;
 
 /// What keys are derived for: each use of one key has a key of its own.
 const WRAPPING: &[u8] = b"medseg wrapping 1";
+const TEXT: &[u8] = b"medseg text 1";
 const OBJECT: &[u8] = b"medseg object 1";
 
 /// A secret key; cheap to clone. Nothing prints it, and its memory is wiped when the last clone goes.
@@ -45,31 +46,23 @@ impl DataKey {
 
     /// Wraps `key` with this one, as a row keeps it: it opens as the key of `whose`, and of nobody else.
     pub fn wrap(&self, key: &DataKey, whose: &str, random: &Random) -> Result<String> {
-        let nonce = random.bytes::<NONCE_LEN>();
-        let mut wrapped = key.0.expose_secret().to_vec();
-        self.derived(WRAPPING, b"")?
-            .seal_in_place_append_tag(
-                Nonce::assume_unique_for_key(nonce),
-                Aad::from(whose.as_bytes()),
-                &mut wrapped,
-            )
-            .map_err(|_| ErrorKind::Internal.error("cannot wrap a key"))?;
-        Ok(URL_SAFE_NO_PAD.encode([&nonce[..], &wrapped].concat()))
+        sealed(&self.derived(WRAPPING, b"")?, key.0.expose_secret(), whose, random)
     }
 
     /// The key of `whose` that was wrapped so. `Internal` where it was wrapped with another key, for somebody else, or altered.
     pub fn open(&self, wrapped: &str, whose: &str) -> Result<DataKey> {
-        let other = || {
-            ErrorKind::Internal
-                .error("a wrapped key does not open: it was altered, or wrapped with another key")
-        };
-        let mut bytes = URL_SAFE_NO_PAD.decode(wrapped).map_err(|_| other())?;
-        let (nonce, sealed) = bytes.split_at_mut_checked(NONCE_LEN).ok_or_else(other)?;
-        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| other())?;
-        let aad = Aad::from(whose.as_bytes());
-        let opened =
-            self.derived(WRAPPING, b"")?.open_in_place(nonce, aad, sealed).map_err(|_| other())?;
-        <[u8; KEY_BYTES]>::try_from(&*opened).map(DataKey::of).map_err(|_| other())
+        let bytes = opened(&self.derived(WRAPPING, b"")?, wrapped, whose)?;
+        <[u8; KEY_BYTES]>::try_from(&bytes[..]).map(DataKey::of).map_err(|_| unopened())
+    }
+
+    /// Encrypts `text`, as a row keeps it: it is read as what is of `whose`, and of nobody else.
+    pub fn seal(&self, text: &str, whose: &str, random: &Random) -> Result<String> {
+        sealed(&self.derived(TEXT, b"")?, text.as_bytes(), whose, random)
+    }
+
+    /// The text of `whose` that was encrypted so. `Internal` where it was encrypted with another key, for somebody else, or altered.
+    pub fn read(&self, sealed: &str, whose: &str) -> Result<String> {
+        String::from_utf8(opened(&self.derived(TEXT, b"")?, sealed, whose)?).map_err(|_| unopened())
     }
 
     /// A digest of `text` that whoever has not the key can neither make nor try, in hexadecimal. `what` keeps those of one thing from
@@ -96,6 +89,32 @@ impl DataKey {
             .map(|key| LessSafeKey::new(UnboundKey::from(key)))
             .map_err(|_| ErrorKind::Internal.error("cannot derive a key"))
     }
+}
+
+/// `bytes` in AES-256-GCM with a nonce that is drawn, and `whose` they are.
+fn sealed(key: &LessSafeKey, bytes: &[u8], whose: &str, random: &Random) -> Result<String> {
+    let nonce = random.bytes::<NONCE_LEN>();
+    let mut sealed = bytes.to_vec();
+    key.seal_in_place_append_tag(
+        Nonce::assume_unique_for_key(nonce),
+        Aad::from(whose.as_bytes()),
+        &mut sealed,
+    )
+    .map_err(|_| ErrorKind::Internal.error("cannot encrypt what a row is to keep"))?;
+    Ok(URL_SAFE_NO_PAD.encode([&nonce[..], &sealed].concat()))
+}
+
+fn opened(key: &LessSafeKey, sealed: &str, whose: &str) -> Result<Vec<u8>> {
+    let mut bytes = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| unopened())?;
+    let (nonce, sealed) = bytes.split_at_mut_checked(NONCE_LEN).ok_or_else(unopened)?;
+    let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| unopened())?;
+    let aad = Aad::from(whose.as_bytes());
+    key.open_in_place(nonce, aad, sealed).map(|bytes| bytes.to_vec()).map_err(|_| unopened())
+}
+
+fn unopened() -> Error {
+    ErrorKind::Internal
+        .error("what a row keeps encrypted does not open: it was altered, or is another's")
 }
 
 impl fmt::Debug for DataKey {
@@ -187,6 +206,12 @@ mod tests {
             assert!(ours.open(damaged, "a patient").is_err(), "{damaged}");
         }
         assert_ne!(ours.wrap(&key, "a patient", &random).unwrap(), wrapped);
+        let sealed = ours.seal("Doe^Jane", "a scan", &random).unwrap();
+        assert!(!sealed.contains("Doe"));
+        assert_eq!(ours.read(&sealed, "a scan").unwrap(), "Doe^Jane");
+        assert!(ours.read(&sealed, "another").is_err() && theirs.read(&sealed, "a scan").is_err());
+        // Each use has a key of its own.
+        assert!(ours.read(&wrapped, "a patient").is_err());
     }
 
     #[test]

@@ -98,8 +98,8 @@ pub struct Services {
     #[command(flatten)]
     pub gateway: gateway::Config,
 
-    /// Who keeps the key that scans' keys are wrapped with: `file:///…` or `gcp-kms://projects/…`. Without it, the file `data-keys` in
-    /// the data directory, made at the first start: whoever has a copy of the whole directory has it, too.
+    /// Who keeps the key that scans' keys are wrapped with: `file:///…` or `gcp-kms://projects/…`; `off`: what comes is kept unencrypted.
+    /// Without it, the file `data-keys` in the data directory, made when missing: whoever has a copy of the whole directory has it, too.
     #[arg(long, env)]
     pub data_keys_url: Option<String>,
 

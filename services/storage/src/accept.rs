@@ -28,8 +28,8 @@ struct Accepted {
     at_ms: i64,
     binding: String,
     header: AcceptHeader,
-    /// The row's text of whose scan it is.
-    identity: String,
+    /// The text of whose scan it is, and as the row keeps it.
+    identity: [String; 2],
     artefacts: Vec<Artefact>,
     subject: String,
     /// The trace that it is a part of; empty: none.
@@ -150,7 +150,11 @@ impl Store {
         let tenant = claims.tenant().id();
         let scan = ScanId::new(&self.clock, &self.random);
         // What cannot be read is refused before a byte is kept.
-        let identity = identities::text(&header)?;
+        let text = identities::text(&header)?;
+        let kept = match artefacts::seal_of(&objects) {
+            Some(seal) => seal.identity(tenant, &scan.to_string(), &text, &self.random)?,
+            None => text.clone(),
+        };
         let artefacts = artefacts::keep(&self.blobs, tenant, scan, 0, objects).await?;
         let AcceptHeader { volume_sha256, patient, .. } = &header;
         let binding = identities::binding(tenant, &scan.to_string(), volume_sha256, patient);
@@ -161,7 +165,7 @@ impl Store {
             at_ms: self.clock.now_ms(),
             binding,
             header,
-            identity,
+            identity: [text, kept],
             artefacts,
             subject: claims.subject.clone(),
             traceparent: trace::traceparent(),

@@ -72,6 +72,11 @@ impl Incoming {
     }
 }
 
+/// What objects that came together are encrypted with.
+pub fn seal_of(objects: &[(String, Staged)]) -> Option<Arc<Seal>> {
+    objects.iter().find_map(|(_, staged)| staged.seal.clone())
+}
+
 /// A durable object with the row that it will have.
 pub struct Artefact {
     pub name: String,

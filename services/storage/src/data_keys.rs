@@ -10,10 +10,11 @@ use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use domain::{Error, ErrorKind, JobId, Result, ScanId, TenantId, hex};
+use domain::{Error, ErrorKind, JobId, Random, Result, ScanId, TenantId, hex};
 use platform::db::{BindId, Database, failed};
 use platform::keys::{DataKey, KeyRing, Wrapped};
 use service::Worker;
+use sqlx::{Any, Executor};
 
 use crate::jobs::find;
 use crate::store::Store;
@@ -21,6 +22,8 @@ use crate::store::Store;
 /// How often it is looked whether the ring has a newer key.
 const REWRAP_INTERVAL: Duration = Duration::from_secs(3600);
 const ID_BYTES: usize = 16;
+/// How the text of an identity begins that is encrypted, before its key's id: none that is not is so.
+const SEALED: &str = "medseg:1:";
 
 /// The key ring, and hospitals' keys that it has opened.
 pub struct Hospitals {
@@ -50,6 +53,23 @@ pub struct Seal {
     whose: String,
     /// What its row will be; None: it has one.
     new: Option<New>,
+}
+
+impl Seal {
+    /// The text of whose that scan is, as its row keeps it; empty stays so.
+    pub fn identity(
+        &self,
+        tenant: TenantId,
+        scan: &str,
+        text: &str,
+        random: &Random,
+    ) -> Result<String> {
+        if text.is_empty() {
+            return Ok(String::new());
+        }
+        let sealed = self.key.seal(text, &identity_of(tenant, scan), random)?;
+        Ok(format!("{SEALED}{}:{sealed}", self.id))
+    }
 }
 
 struct New {
@@ -128,6 +148,28 @@ impl Store {
         }
         let job = find(self.database.pool(), JobId::from_str(id)?).await?;
         self.seal_of_scan(job.tenant, job.scan).await
+    }
+
+    /// What a row keeps of whose the scan is, as text; of before there were keys it is that already.
+    pub async fn identity_text(
+        &self,
+        executor: impl Executor<'_, Database = Any>,
+        tenant: TenantId,
+        scan: &str,
+        kept: String,
+    ) -> Result<String> {
+        let sealed = kept.strip_prefix(SEALED).and_then(|rest| rest.split_once(':'));
+        let Some((id, sealed)) = sealed else { return Ok(kept) };
+        let wrapped: Option<String> =
+            sqlx::query_scalar("SELECT wrapped FROM data_keys WHERE tenant_id = ? AND id = ?")
+                .id(tenant)
+                .bind(id.to_owned())
+                .fetch_optional(executor)
+                .await
+                .map_err(failed)?;
+        let key = self.data_key(tenant, id, &wrapped.unwrap_or_default()).await?;
+        let key = key.ok_or_else(|| ErrorKind::Internal.error("a stored identity names no key"))?;
+        key.read(sealed, &identity_of(tenant, scan))
     }
 
     /// The key of that id, wrapped as its row has it (empty: there is none); None where the id is empty: the object is kept as it is.
@@ -316,6 +358,11 @@ fn of_hospital(tenant: &str) -> String {
 /// As whose a data key is wrapped.
 fn named(tenant: TenantId, id: &str) -> String {
     format!("medseg data key {tenant} {id}")
+}
+
+/// As whose the text of an identity is encrypted.
+fn identity_of(tenant: TenantId, scan: &str) -> String {
+    format!("medseg identity {tenant} {scan}")
 }
 
 /// Whatever the reason: no scan is damaged for it, and whoever asks may ask again.

@@ -132,7 +132,7 @@ impl Store {
         }
         let objects = objects_of(unit, tenant, scan).await?;
         let keys = rows::of_scan(unit, tenant, scan).await?;
-        let names = barred::names_of(unit, tenant, scan, &self.random).await?;
+        let names = barred::names_of(self, unit, tenant, scan).await?;
         for statement in DELETED.into_iter().chain(BLANKED) {
             run(unit, statement, tenant, scan).await?;
         }

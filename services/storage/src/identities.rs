@@ -110,6 +110,7 @@ impl Store {
             let (at_ms, action, object) = (self.clock.now_ms(), IDENTITY_READ, scan_id.clone());
             audit::append(unit, Entry { tenant, at_ms, subject, action, object }).await?;
         }
+        let text = self.identity_text(&mut **unit, tenant, &scan_id, text).await?;
         let identity = read(&text)?.map(wire::identity);
         Ok(ScanIdentity { scan_id, reference, identity })
     }
@@ -162,10 +163,10 @@ pub async fn insert(
     tenant: &str,
     scan: &str,
     header: &AcceptHeader,
-    identity: &str,
+    [identity, kept]: &[String; 2],
 ) -> Result<()> {
     let AcceptHeader { patient, reference, .. } = header;
-    if [patient.as_str(), identity, reference].iter().all(|said| said.is_empty()) {
+    if [patient, identity, reference].iter().all(|said| said.is_empty()) {
         return Ok(());
     }
     let said = read(identity)?.unwrap_or_default();
@@ -178,7 +179,7 @@ pub async fn insert(
     .bind(tenant)
     .bind(scan)
     .bind(patient)
-    .bind(identity)
+    .bind(kept)
     .bind(key(&header.patient_id))
     .bind(key(&header.accession_number))
     .bind(key(&header.study_uid))

@@ -95,7 +95,7 @@ pub struct Config {
     pub queue_url: SecretString,
 
     /// Who keeps the key that scans' keys are wrapped with: `gcp-kms://projects/PROJECT/locations/LOCATION/keyRings/RING/cryptoKeys/KEY`,
-    /// or `file:///…`, a key of 64 hexadecimal digits in each line, the newest first. Without it, what comes is kept unencrypted.
+    /// or `file:///…`, a key of 64 hexadecimal digits in each line, the newest first. `off`, or without it: what comes is kept unencrypted.
     #[arg(long, env)]
     pub data_keys_url: Option<String>,
 
@@ -190,7 +190,8 @@ impl Ports {
         let database = db::connect(config.database_url.expose_secret(), &MIGRATIONS).await?;
         let blobs = blob::connect(config.blob_url.expose_secret()).await?;
         let queue = queue::connect(config.queue_url.expose_secret()).await?;
-        let keys = match config.data_keys_url.as_deref().filter(|url| !url.is_empty()) {
+        let named = config.data_keys_url.as_deref().filter(|url| !["", "off"].contains(url));
+        let keys = match named {
             Some(url) => Some(keys::connect(url, random.clone()).await?),
             None => None,
         };

@@ -28,7 +28,11 @@ impl Store {
         let limit = page_rows(list.limit);
         let mut query = query_of_patient(tenant, &own, cursor, limit);
         let rows = query.build().fetch_all(self.database.pool()).await.map_err(failed)?;
-        let others = rows.iter().map(Whose::read).collect::<Result<Vec<_>>>()?;
+        let rows = rows.iter().map(Whose::read).collect::<Result<Vec<_>>>()?;
+        let mut others = Vec::with_capacity(rows.len());
+        for row in rows {
+            others.push(self.taken(tenant, row).await?);
+        }
         let (others, next_cursor) = page_of(others, limit, |other| &other.scan_id);
         let mut priors = Vec::new();
         for other in others.iter().filter(|other| other.is_before(&own)) {
@@ -44,9 +48,21 @@ impl Store {
         let row = query.build().fetch_optional(self.database.pool()).await.map_err(failed)?;
         let whose = row.as_ref().map(Whose::read).transpose()?;
         // Two scans of nobody are not one patient's.
-        let Some(whose) = whose.filter(|whose| !whose.patient.is_empty()) else { return Ok(None) };
+        let whose = whose.filter(|(whose, _)| !whose.patient.is_empty());
+        let Some(whose) = whose else { return Ok(None) };
+        let whose = self.taken(tenant, whose).await?;
         whose.require_bound(tenant, scan)?;
         Ok(Some(whose))
+    }
+
+    /// The same with what the file says of when it was taken.
+    async fn taken(&self, tenant: TenantId, (whose, kept): (Whose, String)) -> Result<Whose> {
+        let pool = self.database.pool();
+        let text = self.identity_text(pool, tenant, &whose.scan_id, kept).await?;
+        let identity = identities::read(&text)?.unwrap_or_default();
+        let (date, time) = moment_of(&identity);
+        let [_, _, study_uid] = identity.keys();
+        Ok(Whose { study_uid, date, time, ..whose })
     }
 
     /// The scan of that row beside the later one; None where there is nothing in it to compare.
@@ -81,20 +97,19 @@ struct Whose {
 }
 
 impl Whose {
-    fn read(row: &AnyRow) -> Result<Whose> {
+    /// As far as columns of their own say it, and what the row keeps of the rest.
+    fn read(row: &AnyRow) -> Result<(Whose, String)> {
         let text = |column: &str| row.try_get::<String, _>(column).map_err(failed);
-        let identity = identities::read(&text("identity_json")?)?.unwrap_or_default();
-        let (date, time) = moment_of(&identity);
-        let [_, _, study_uid] = identity.keys();
-        Ok(Whose {
+        let whose = Whose {
             scan_id: text("scan_id")?,
             patient: text("patient")?,
             patient_id: text("patient_id")?,
             binding: text("binding")?,
-            study_uid,
-            date,
-            time,
-        })
+            study_uid: String::new(),
+            date: String::new(),
+            time: String::new(),
+        };
+        Ok((whose, text("identity_json")?))
     }
 
     fn require_bound(&self, tenant: TenantId, scan: &Scan) -> Result<()> {

@@ -11,6 +11,7 @@ use sha2::Sha256;
 use sqlx::{Any, Executor};
 
 use crate::identities;
+use crate::store::Store;
 
 const KEY_BYTES: usize = 32;
 
@@ -114,12 +115,12 @@ pub fn arrival_of(header: &AcceptHeader) -> Arrival {
 
 /// What a scan that is still there is known again by. To be asked once the audit trail is held.
 pub async fn names_of(
+    store: &Store,
     unit: &mut Unit,
     tenant: TenantId,
     scan: ScanId,
-    random: &Random,
 ) -> Result<Names> {
-    let key = Key::made(unit, tenant, random).await?;
+    let key = Key::made(unit, tenant, &store.random).await?;
     let original: Option<String> =
         sqlx::query_scalar("SELECT original_sha256 FROM scans WHERE tenant_id = ? AND id = ?")
             .id(tenant)
@@ -137,7 +138,8 @@ pub async fn names_of(
     .map_err(failed)?;
     let (patient, study_uid, identity) = known.unwrap_or_default();
     // What cannot be read must go all the same.
-    let said = identities::read(&identity).ok().flatten();
+    let identity = store.identity_text(&mut **unit, tenant, &scan.to_string(), identity).await;
+    let said = identity.and_then(|identity| identities::read(&identity)).ok().flatten();
     let series_uid = said.and_then(|identity| identity.series_instance_uid).unwrap_or_default();
     let original_sha256 = original.unwrap_or_default();
     Ok(key.names(&Arrival { patient, study_uid, series_uid, original_sha256, received_ms: 0 }))

@@ -19,6 +19,8 @@ use crate::world::{Upload, World, collect, found, serve, until};
 
 /// What every head has in its volume.
 const VOXELS: &str = "one voxels";
+/// What nothing is searched by.
+const BIRTH_DATE: &str = "19470411";
 
 /// The rows of that table, by one column.
 async fn column(world: &World, query: &'static str) -> Vec<String> {
@@ -30,8 +32,14 @@ async fn keys_of(world: &World) -> Vec<String> {
 }
 
 pub async fn what_is_kept_shows_nothing_and_is_read_as_it_came(world: World) {
-    let upload = of("one", "4711");
+    let mut upload = of("one", "4711");
+    let identity = upload.header.identity.as_mut().unwrap();
+    identity.patient_birth_date = Some(BIRTH_DATE.into());
     let scan = world.accept(upload.clone()).await.unwrap();
+    assert_eq!(naming(&world, BIRTH_DATE), Vec::<String>::new());
+    let asked = world.by(world.hospital, ScanRef { id: scan.id.clone() });
+    let told = world.scans.clone().get_identity(asked).await.unwrap().into_inner();
+    assert_eq!(told.identity, upload.header.identity);
     assert_eq!(naming(&world, VOXELS), Vec::<String>::new());
     assert_eq!(naming(&world, "one file"), Vec::<String>::new());
     assert_eq!(world.read(&scan, "volume").await.unwrap(), upload.volume);
@@ -143,11 +151,8 @@ pub async fn a_copy_of_an_erased_patients_objects_opens_no_more(world: World) {
 }
 
 pub async fn what_came_before_there_were_keys_stays_readable(world: World) {
-    let ports = Ports { keys: None, ..world.ports.clone() };
-    let before = storage::build(world.rules.clone(), ports, Peers { auth: world.auth() });
-    let before = ScansClient::new(Peer::within(&before));
     let upload = of("one", "4711");
-    let scan = world.accept_at(before, world.hospital, upload.clone()).await.unwrap();
+    let scan = world.accept_at(world.without_keys(), world.hospital, upload.clone()).await.unwrap();
     assert!(!naming(&world, VOXELS).is_empty());
     assert_eq!(world.read(&scan, "volume").await.unwrap(), upload.volume);
     // What is made of it now is encrypted, and a further scan shares the key.
@@ -172,11 +177,9 @@ pub async fn a_ring_that_opens_nothing_here_is_refused_at_the_start(world: World
         assert!(refused.to_string().contains("DATA_KEYS_URL"), "{refused}");
     }
     // Whoever has them open all the same is told that it may pass, and no job ends for it.
-    let ports = Ports { keys: None, ..world.ports.clone() };
-    let without = storage::build(world.rules.clone(), ports, Peers { auth: world.auth() });
     let asked = ArtefactRef { id: scan.id.clone(), name: "volume".into() };
     let asked = world.by(world.hospital, asked);
-    let refused = ScansClient::new(Peer::within(&without)).read(asked).await.unwrap_err();
+    let refused = world.without_keys().read(asked).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unavailable);
 }
 

@@ -163,7 +163,8 @@ pub async fn an_index_of_instances_is_for_those_who_may_know_whose_they_are(worl
 
 /// What an earlier version has kept is found too.
 pub async fn a_study_of_an_earlier_version_is_found_by_name_and_day(world: World) {
-    world.accept(of("1.1", "Doe^Jane", "2024.01.31")).await.unwrap();
+    let upload = of("1.1", "Doe^Jane", "2024.01.31");
+    world.accept_at(world.without_keys(), world.hospital, upload).await.unwrap();
     let pool = world.ports.database.pool();
     sqlx::query("UPDATE identities SET patient_name = '', study_date = ''")
         .execute(pool)

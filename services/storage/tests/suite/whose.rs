@@ -258,7 +258,7 @@ pub async fn a_scan_of_an_earlier_version_is_found_by_whose_it_is(world: World) 
         study_instance_uid: Some("1.2".into()),
         ..of_patient(" 47 11")
     });
-    let scan = world.accept(upload).await.unwrap();
+    let scan = world.accept_at(world.without_keys(), world.hospital, upload).await.unwrap();
     let nothing = Upload::of("a picture of nobody");
     let nothing = Upload { header: AcceptHeader { identity: None, ..nothing.header }, ..nothing };
     world.accept(nothing).await.unwrap();

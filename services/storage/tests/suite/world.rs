@@ -136,6 +136,13 @@ impl World {
         }
     }
 
+    /// Storage as it is without a key ring, and was before there were keys.
+    pub fn without_keys(&self) -> ScansClient<Peer> {
+        let ports = Ports { keys: None, ..self.ports.clone() };
+        let service = storage::build(self.rules.clone(), ports, Peers { auth: self.auth() });
+        ScansClient::new(Peer::within(&service))
+    }
+
     /// Stands in for auth.
     pub fn auth(&self) -> Peer {
         self.issuer.peer()
