@@ -6,7 +6,7 @@ resource "google_kms_key_ring" "medseg" {
 }
 
 resource "google_kms_crypto_key" "medseg" {
-  for_each        = toset(["secrets", "database", "objects"])
+  for_each        = toset(["secrets", "database", "objects", "scans"])
   name            = each.key
   key_ring        = google_kms_key_ring.medseg.id
   rotation_period = "7776000s"
@@ -40,6 +40,13 @@ resource "google_kms_crypto_key_iam_member" "storage" {
   crypto_key_id = google_kms_crypto_key.medseg["objects"].id
   role          = "roles/cloudkms.cryptoKeyEncrypterDecrypter"
   member        = data.google_storage_project_service_account.this.member
+}
+
+# Storage itself wraps hospitals' keys with this one.
+resource "google_kms_crypto_key_iam_member" "scans" {
+  crypto_key_id = google_kms_crypto_key.medseg["scans"].id
+  role          = "roles/cloudkms.cryptoKeyEncrypterDecrypter"
+  member        = google_service_account.service["storage"].member
 }
 
 # The user `medseg` is made by hand, with the password of the chart's Secret: what Terraform knows stands in its state.

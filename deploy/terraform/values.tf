@@ -22,7 +22,10 @@ locals {
       storage = {
         identity    = google_service_account.service["storage"].email
         objectStore = true
-        env         = { BLOB_URL = "gs://${google_storage_bucket.scans.name}/scans" }
+        env = {
+          BLOB_URL      = "gs://${google_storage_bucket.scans.name}/scans"
+          DATA_KEYS_URL = "gcp-kms://${google_kms_crypto_key.medseg["scans"].id}"
+        }
       }
       inference = { nodeSelector = { "cloud.google.com/gke-accelerator" = var.gpu.type } }
     }
