@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # backup.sh FOLDER: saves databases, objects and keys, in this order: each row's objects are there before it.
 #
-# Scans' data keys go into a file of their own, storage-keys.sql, and the key ring (DATA_KEYS_URL) into none: keep the newest storage-keys.sql
+# Scans' data keys, and hospitals', go into a file of their own, storage-keys.sql, and the key ring (DATA_KEYS_URL) into none: keep the newest storage-keys.sql
 # alone, for all backups, and whoever was erased since is in none of them any more.
 #
 # Reads AUTH_, STORAGE_, DRIFT_, DELIVERY_ and REGISTRY_DATABASE_URL (mysql://…), BLOB_URL of storage and REGISTRY_BLOB_URL (file:///… or
@@ -28,7 +28,8 @@ for name in auth storage drift delivery registry; do
     apart=()
     if [ "$name" = storage ]; then
         database=${!variable##*/}
-        apart=("--ignore-table=${database%%\?*}.data_keys")
+        database=${database%%\?*}
+        apart=("--ignore-table=$database.data_keys" "--ignore-table=$database.tenant_keys")
     fi
     # One transaction: the rows as they were at one moment.
     "$here/mysql.py" mariadb-dump "$variable" --single-transaction --no-tablespaces "${apart[@]}" >"$folder/$name.sql.part"
@@ -37,7 +38,7 @@ for name in auth storage drift delivery registry; do
 done
 # After the rows of what they open. A storage from before there were keys has none.
 if [ -n "$("$here/mysql.py" mariadb STORAGE_DATABASE_URL --skip-column-names -e "show tables like 'data\_keys'")" ]; then
-    "$here/mysql.py" mariadb-dump STORAGE_DATABASE_URL --single-transaction --no-tablespaces -- data_keys >"$folder/storage-keys.sql.part"
+    "$here/mysql.py" mariadb-dump STORAGE_DATABASE_URL --single-transaction --no-tablespaces -- tenant_keys data_keys >"$folder/storage-keys.sql.part"
     mv "$folder/storage-keys.sql.part" "$folder/storage-keys.sql"
     echo "backup: data keys, $(wc -c <"$folder/storage-keys.sql") bytes"
 fi

@@ -15,8 +15,8 @@ for file in auth.sql storage.sql drift.sql delivery.sql registry.sql signing-key
     [ -s "$folder/$file" ] || { echo "error: $folder/$file is missing: this is no whole backup" >&2; exit 1; }
 done
 
-# Whoever has the rows of hospitals' keys has scans that are encrypted, too.
-if grep -q 'CREATE TABLE .tenant_keys' "$folder/storage.sql" && [ ! -s "$folder/storage-keys.sql" ]; then
+# Whoever can have erased a key has scans that are encrypted, too.
+if grep -q 'CREATE TABLE .erased_keys' "$folder/storage.sql" && [ ! -s "$folder/storage-keys.sql" ]; then
     echo "error: $folder/storage-keys.sql is missing: copy the newest one there, or no scan can be read" >&2
     exit 1
 fi

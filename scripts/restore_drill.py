@@ -159,7 +159,7 @@ def run(script, mesh, saved, *more):
 
 
 def rows(saved):
-    """How many data keys are in a backup."""
+    """How many keys are in a backup."""
     return (saved / "storage-keys.sql").read_text().count("),(") + 1
 
 

@@ -1,4 +1,4 @@
--- Keys that hospitals' data keys are wrapped with, each wrapped by the key ring: a row for each hospital.
+-- Keys that hospitals' data keys are wrapped with, each wrapped by the key ring: a row for each hospital. Backed up apart, as the next.
 CREATE TABLE tenant_keys (
     tenant_id  VARCHAR(36)   NOT NULL PRIMARY KEY,
     wrapped_by VARCHAR(500)  NOT NULL, -- the ring's key, or the version of it
@@ -6,7 +6,7 @@ CREATE TABLE tenant_keys (
 );
 
 -- Keys that objects are encrypted with: one for each patient, and of a scan of nobody one for itself. A row goes with the last object
--- that it opens. This table is backed up apart: without a row nothing opens what it was of, however old a copy that is.
+-- that it opens. Backed up apart: without a row nothing opens what it was of, however old a copy that is.
 CREATE TABLE data_keys (
     tenant_id VARCHAR(36)  NOT NULL,
     id        VARCHAR(36)  NOT NULL,
