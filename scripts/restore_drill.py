@@ -8,6 +8,7 @@ and the models of the backup must be there with the very same bytes, those two a
 import hashlib
 import os
 import pathlib
+import re
 import secrets
 import shutil
 import socket
@@ -160,7 +161,7 @@ def run(script, mesh, saved, *more):
 
 def rows(saved):
     """How many keys are in a backup."""
-    return (saved / "storage-keys.sql").read_text().count("),(") + 1
+    return len(re.findall(r"\),\s*\(", (saved / "storage-keys.sql").read_text())) + 1
 
 
 def encrypted(objects):

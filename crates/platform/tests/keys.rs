@@ -94,8 +94,8 @@ type Shared = Arc<Mutex<Double>>;
 /// CRC-32C, as the interface writes it.
 fn checksum(text: &Value) -> String {
     use base64::Engine;
-    let bytes = base64::engine::general_purpose::STANDARD.decode(text.as_str().unwrap()).unwrap();
-    crc32c::crc32c(&bytes).to_string()
+    let bytes = base64::engine::general_purpose::STANDARD.decode(text.as_str().expect("text"));
+    crc32c::crc32c(&bytes.expect("base64")).to_string()
 }
 
 async fn call(
@@ -103,7 +103,7 @@ async fn call(
     AxumPath(path): AxumPath<String>,
     Json(asked): Json<Value>,
 ) -> Result<Json<Value>, StatusCode> {
-    let mut double = double.lock().unwrap();
+    let mut double = double.lock().expect("a double");
     if let Some(status) = double.fails {
         return Err(status);
     }
@@ -123,7 +123,7 @@ async fn call(
             })))
         }
         Some(":decrypt") => {
-            let name = asked["ciphertext"].as_str().unwrap();
+            let name = asked["ciphertext"].as_str().expect("text");
             let found = double.wrapped.get(name).filter(|(_, whose)| *whose == aad);
             let (plaintext, _) = found.ok_or(StatusCode::BAD_REQUEST)?;
             let crc32c = checksum(plaintext);
@@ -136,8 +136,8 @@ async fn call(
 async fn double() -> (Shared, String) {
     let shared = Shared::default();
     let router = Router::new().route("/v1/{*path}", post(call)).with_state(shared.clone());
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("gcp-kms://{KEY}?endpoint=http://{}", listener.local_addr().unwrap());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("gcp-kms://{KEY}?endpoint=http://{}", listener.local_addr().expect("bound"));
     tokio::spawn(async move { axum::serve(listener, router).await });
     (shared, url)
 }
