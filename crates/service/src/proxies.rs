@@ -30,7 +30,9 @@ impl Proxies {
     /// has that; what stands before the first address that is not a proxy's, anybody may have written.
     pub fn caller(&self, connected: IpAddr, headers: &HeaderMap) -> IpAddr {
         let lines = headers.get_all(FORWARDED_FOR).iter().rev();
-        let told = lines.flat_map(|line| line.to_str().unwrap_or_default().rsplit(',')).map(read);
+        // Each hop by itself: bytes that a caller has written are in the same line as what a proxy writes behind them.
+        let hops = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
+        let told = hops.map(|hop| std::str::from_utf8(hop).ok().and_then(read));
         let mut caller = connected.to_canonical();
         for hop in told {
             match hop {
@@ -85,6 +87,16 @@ mod tests {
         // All are proxies': the first of them asks itself.
         assert_eq!(caller(&["10.0.0.0/8"], "10.0.0.1", &["10.0.0.3, 10.0.0.2"]), "10.0.0.3");
         assert_eq!(caller(&["10.0.0.0/8"], "10.0.0.1", &[]), "10.0.0.1");
+    }
+
+    #[test]
+    fn what_is_no_text_hides_nobody_behind_the_proxy() {
+        let mut headers = HeaderMap::new();
+        let line = &b"1.1.1.1\xff, 203.0.113.8,10.0.0.2"[..];
+        headers.append(FORWARDED_FOR, line.try_into().unwrap());
+        let proxies = Proxies::within(&["10.0.0.0/8".parse().unwrap()]);
+        let asks = proxies.caller("10.0.0.1".parse().unwrap(), &headers);
+        assert_eq!(asks.to_string(), "203.0.113.8");
     }
 
     #[test]

@@ -149,16 +149,21 @@ impl Store {
         Ok((word.mask_name.clone(), read))
     }
 
-    /// Whether the word settles nothing, or is an adjudicator's who may settle that.
+    /// Whether the word is a reader's who was not shown others' before, or an adjudicator's who may settle that.
     async fn may_settle(&self, claims: &Claims, given: &Given) -> Result<Result<(), String>> {
         let settled = &given.word.adjudicates;
-        if settled.is_empty() {
+        let adjudicates = claims.roles.contains(&Role::Adjudicator);
+        if settled.is_empty() && !adjudicates {
             return Ok(Ok(()));
         }
         claims.require(&[Role::Adjudicator])?;
         let (tenant, scan) = (claims.tenant().id(), ScanId::from_str(&given.scan_id)?);
         let words = rows::of_scan(self.database.pool(), tenant, scan).await?;
-        settles(&words, &claims.subject, settled)
+        if settled.is_empty() {
+            blind(&words, &claims.subject)
+        } else {
+            settles(&words, &claims.subject, settled)
+        }
     }
 
     /// What was given with that key before.
@@ -241,6 +246,18 @@ fn require_same(scan: &Scan, judged_ms: i64) -> Result<()> {
         return Ok(());
     }
     Err(ErrorKind::Conflict.error("the scan is analysed anew: there will be another result"))
+}
+
+/// Whether an adjudicator's word that settles nothing is a reader's like any other: where readers differ, whoever has said nothing yet is
+/// shown their verdicts, and one more beside them would count as given without having seen them.
+fn blind(words: &[Row], reader: &str) -> Result<Result<(), String>> {
+    let has_judged = words.iter().any(|word| word.reader_id == reader);
+    if has_judged || rows::review(words)? != ReviewState::Conflict {
+        return Ok(Ok(()));
+    }
+    Ok(Err("The readers of this scan differ, and an adjudicator is shown what they have said: settle it, by a verdict that names theirs \
+            in `adjudicates`, or leave it to another."
+        .to_owned()))
 }
 
 /// Whether a word of that reader's settles nothing, or may settle these: they are others' on the same scan, and the reader is none

@@ -10,7 +10,6 @@ use crate::event::{self, Completed};
 use crate::lifecycle::{Event, Job, Outcome, Step, Transition, decide};
 use crate::stops;
 use crate::store::Store;
-use crate::volumes;
 
 pub const REASON_MAX: usize = 900;
 /// The length of the columns that hold names.
@@ -204,7 +203,7 @@ async fn finish(unit: &mut Unit, job: &Job, outcome: &Outcome, at_ms: i64) -> Re
     .bind(at_ms)
     .bind(at_ms)
     .bind(model.map_or(String::new(), |model| truncate(&model.version, NAME_MAX)))
-    .bind(volumes::column(outcome.volume_ml))
+    .bind(outcome.volume_ml)
     .id(job.tenant)
     .id(job.scan)
     .run(unit)

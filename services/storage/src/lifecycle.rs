@@ -91,7 +91,7 @@ pub struct Outcome {
     pub unanswered: Option<Unanswered>,
     /// None when nothing was observed.
     pub observation: Option<Box<Observation>>,
-    /// Of its main findings together; None: the result says of none.
+    /// Of its main findings together; None: nobody has said so yet.
     pub volume_ml: Option<f64>,
     /// Who says so.
     pub subject: String,

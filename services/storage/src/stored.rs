@@ -84,8 +84,11 @@ async fn begin(unit: &mut Unit, tenant: TenantId, bytes: i64) -> Result<()> {
         .map(drop)
 }
 
-/// Counts anew. The row is held first: whoever has changed artefacts and not yet the sum waits, and adds to it what is not seen here.
+/// Counts anew. The hospital's audit trail is held first, as by whoever changes artefacts: what they change is seen here, or added
+/// after, and no two make the row.
 async fn correct(unit: &mut Unit, tenant: TenantId) -> Result<()> {
+    let hold = "UPDATE audit_heads SET position = position WHERE tenant_id = ?";
+    sqlx::query(hold).id(tenant).run(unit).await?;
     add(unit, tenant, 0).await?;
     let bytes: i64 = sqlx::query_scalar(
         "SELECT CAST(COALESCE(SUM(size_bytes), 0) AS SIGNED) FROM artefacts WHERE tenant_id = ?",

@@ -1,5 +1,5 @@
-//! How large the findings of a scan are together, beside its row: kept with the result, and with the first reading of one from before
-//! that was kept.
+//! How large the findings of a scan are together, beside its row: kept with the result, and with the first reading of one whose worker
+//! did not say so.
 
 use domain::{Answer, Result, ScanId, TenantId};
 use platform::db::{BindId, Run, Unit, failed};
@@ -15,8 +15,8 @@ pub fn told(volume_ml: Option<f64>, answer: Answer) -> Option<f64> {
     sound(volume_ml).filter(|_| answer == Answer::Found)
 }
 
-/// The column of a scan that is done.
-pub fn column(volume_ml: Option<f64>) -> f64 {
+/// The column, once the result was read.
+fn column(volume_ml: Option<f64>) -> f64 {
     volume_ml.unwrap_or(NONE)
 }
 
@@ -26,7 +26,8 @@ pub fn sound(volume_ml: Option<f64>) -> Option<f64> {
 }
 
 impl Store {
-    /// Keeps what a result says that was made before this was kept. Nobody's reading fails for it.
+    /// Keeps what a result says whose worker has not said it: one of a version before, or one that knows of no volume. Nobody's
+    /// reading fails for it.
     pub async fn learn_volume(&self, tenant: Tenant, id: &str) {
         if let Err(error) = self.learn(tenant, id).await {
             tracing::warn!(scan.id = id, %error, "how large its findings are is not known yet");

@@ -199,6 +199,10 @@ pub async fn an_adjudicator_settles_a_conflict_and_nobody_else_does(world: World
     assert!(misfit(&both, &[&adas.id]).await.contains("another adjudicator"));
     assert_eq!(world.count("feedback").await, 2);
 
+    // Who is shown what readers differ on gives no verdict beside theirs.
+    assert!(misfit(&chief, &[]).await.contains("settle it"));
+    assert_eq!(world.count("feedback").await, 2);
+
     let never = NEVER.to_owned();
     assert!(misfit(&chief, &[&bens.id, &never]).await.contains("what others have said"));
     let settled = chief.give(settling(&[&bens.id])).await;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures::StreamExt;
+use proto::storage::complete_part::Part;
 use proto::storage::*;
 use serde_json::Value;
 use service::claims::Role;
@@ -11,7 +12,7 @@ use tokio::time::timeout;
 use tonic::{Code, Status, Streaming};
 
 use crate::faults::objects;
-use crate::reader::{Reader, answered, header, judged};
+use crate::reader::{DOCUMENT, Reader, answered, header, judged};
 use crate::world::{Upload, World, but, found, next, until};
 
 const NEVER: &str = "01890000-0000-7000-8000-000000000000";
@@ -320,6 +321,17 @@ pub async fn how_large_findings_are_is_listed_and_read_once_of_a_result_from_bef
     assert_eq!(volume().await, Some(3.5), "as the result says");
     world.read(&scan, "result.json").await.unwrap();
     assert_eq!(volume().await, Some(3.5));
+
+    // A worker of the version before says of none while it and this one stand side by side: the result does.
+    let (untold, job) = world.ready().await;
+    let job = world.claim(&job).await.unwrap();
+    let mut parts = but(found(&job), |header| header.volume_ml = None);
+    parts.truncate(1);
+    let (name, data) = ("result.json".to_owned(), DOCUMENT.into());
+    parts.push(CompletePart { part: Some(Part::Artefact(ArtefactPart { name, data })) });
+    world.complete(parts).await.unwrap();
+    world.read(&untold, "result.json").await.unwrap();
+    assert_eq!(get(&world, &untold.id).await.unwrap().volume_ml, Some(3.5));
 
     let none = answered(&world, Answer::NoneFound).await;
     forget().await;
