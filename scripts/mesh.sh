@@ -88,7 +88,8 @@ password=$(head -c 8 /dev/urandom | od -An -tx1 | tr -d ' \n')
 # Secrets go by the environment of each: other users of the machine see arguments.
 FIRST_PASSWORD=$password DATABASE_URL=$(database auth) SERVICE_SECRET=$secret DELIVERY_SECRET=$delivery_secret \
     start auth auth "$auth" --signing-key "$folder/key.pem"
-DATABASE_URL=$(database storage) start storage storage "$storage" --blob-url "gs://medseg?endpoint=$(url "$bucket")"
+DATABASE_URL=$(database storage) SERVICE_SECRET=$secret \
+    start storage storage "$storage" --blob-url "gs://medseg?endpoint=$(url "$bucket")"
 SERVICE_SECRET=$secret start ingest ingest "$ingest" --spool "$folder/spool"
 # Beside the bucket: all that lies in it is storage's, which deletes what belongs to no scan.
 DATABASE_URL=$(database registry) start registry registry "$registry" --blob-url "file://$folder/models" \

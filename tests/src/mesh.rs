@@ -137,7 +137,7 @@ impl Mesh {
             if ["ingest", "inference", "delivery", "gateway"].contains(&service) {
                 say("storage-url", url("storage"));
             }
-            if ["auth", "ingest", "inference", "drift"].contains(&service) {
+            if ["auth", "ingest", "inference", "drift", "storage"].contains(&service) {
                 say("service-secret", secret.clone());
             }
             if ["auth", "delivery"].contains(&service) {
@@ -148,7 +148,10 @@ impl Mesh {
                     say("signing-key", data.path().join("key.pem").display().to_string());
                     say("first-password", FIRST_PASSWORD.to_owned());
                 }
-                "storage" => say("blob-url", objects.url()),
+                "storage" => {
+                    say("blob-url", objects.url());
+                    say("registry-url", url("registry"));
+                }
                 "registry" => {
                     say("blob-url", format!("file://{}/models", data.path().display()));
                     say("model-key", data.path().join("model-key.pem").display().to_string());

@@ -14,9 +14,9 @@ use sha2::{Digest, Sha256};
 
 use crate::db::{BindId, Database, Run, Unit, failed};
 
-pub use anchor::{Anchor, anchor_key, anchors};
+pub use anchor::{Anchor, AnchorSignature, anchor_key, anchors};
 pub use asked::{Asker, Circumstances, asked, asker, current, known, propagate, reason};
-pub use reading::{Head, Row, Search, heads, page};
+pub use reading::{Head, Row, Search, heads, page, stretch};
 pub use verify::{Broken, Chain, verify};
 
 /// What the columns hold.

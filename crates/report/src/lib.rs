@@ -1,11 +1,13 @@
 //! What is handed to people and to other systems: the report of one scan as a PDF of one page; its result as [DICOM objects](dicom),
-//! as a [FHIR bundle](fhir) and as an [HL7 message](hl7); and its mask as [contours].
+//! as a [FHIR bundle](fhir) and as an [HL7 message](hl7); its mask as [contours]; and
+//! entries of the audit trail as [audit messages](audit).
 //!
 //! Everything here is pure: the same [`Report`] is the same bytes. Who may know whose scan it is, and who may know what readers have
 //! said, was decided before; what the report leaves out for that it says.
 
 #![deny(missing_docs)]
 
+pub mod audit;
 pub mod contours;
 pub mod dicom;
 mod face;

@@ -20,7 +20,7 @@ use strum::{EnumString, IntoStaticStr, VariantArray};
 use tonic::Request;
 use tonic::metadata::MetadataMap;
 
-pub use keys::{ERASURE_PURPOSE, PublicKeys, RESULT_PURPOSE, SigningKey};
+pub use keys::{ANCHOR_PURPOSE, ERASURE_PURPOSE, PublicKeys, RESULT_PURPOSE, SigningKey};
 pub use service_token::{DELIVERY_CLIENT, SERVICE_CLIENT, ServiceToken};
 pub use token::{Epochs, Grant, LIFETIME_S, delivery_tenant, operator_tenant, service_tenant};
 pub use verifier::Verifier;

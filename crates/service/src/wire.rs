@@ -4,7 +4,7 @@ mod audit;
 mod feedback;
 mod identity;
 
-pub use audit::{audit_entry, audit_filters, audit_search};
+pub use audit::{audit_entry, audit_filters, audit_heads, audit_search, audit_stretch};
 pub use feedback::{review_state, review_state_of, word, word_of};
 pub use identity::{identity, identity_of};
 

@@ -8,7 +8,7 @@ use guard::{Address, Guard};
 use rustls::ClientConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls_platform_verifier::Verifier;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -26,6 +26,32 @@ pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
+/// A certificate of our own, with those between it and its authority, and its key.
+pub type Own = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+/// TLS to whom the system's authorities vouch for, or one of those in `pem`; with a certificate for whoever asks for one.
+pub fn tls(pem: &[u8], own: Option<Own>) -> Result<TlsConnector> {
+    let unusable =
+        |error: rustls::Error| ErrorKind::Invalid.error("TLS cannot be prepared").because(error);
+    let authorities: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(pem)
+        .collect::<Result<_, _>>()
+        .map_err(|error| ErrorKind::Invalid.error("the authorities are no PEM").because(error))?;
+    let provider = Arc::new(ring::default_provider());
+    // The verifier that HTTP's client has, so that an authority counts for all destinations or for none.
+    let verifier =
+        Verifier::new_with_extra_roots(authorities, provider.clone()).map_err(unusable)?;
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(unusable)?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier));
+    let config = match own {
+        Some((chain, key)) => config.with_client_auth_cert(chain, key).map_err(unusable)?,
+        None => config.with_no_client_auth(),
+    };
+    Ok(TlsConnector::from(Arc::new(config)))
+}
+
 /// Connects; cheap to clone.
 #[derive(Clone)]
 pub struct Dial {
@@ -36,30 +62,12 @@ pub struct Dial {
 impl Dial {
     /// `Invalid` where the authorities cannot be read.
     pub fn new(rules: &Rules) -> Result<Dial> {
-        let unusable = |error: rustls::Error| {
-            ErrorKind::Invalid
-                .error("cannot prepare TLS to destinations (DELIVERY_AUTHORITIES)")
-                .because(error)
-        };
         let pem = authorities(rules)?.unwrap_or_default();
-        let own: Vec<CertificateDer<'static>> =
-            CertificateDer::pem_slice_iter(&pem).collect::<Result<_, _>>().map_err(|error| {
-                let unread = "cannot read the authorities of destinations (DELIVERY_AUTHORITIES)";
-                ErrorKind::Invalid.error(unread).because(error)
-            })?;
-        let provider = Arc::new(ring::default_provider());
-        // The verifier that HTTP's client has, so that an authority counts for all destinations or for none.
-        let verifier = Verifier::new_with_extra_roots(own, provider.clone()).map_err(unusable)?;
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(unusable)?
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(verifier))
-            .with_no_client_auth();
-        Ok(Dial {
-            guard: Guard::new(DESTINATIONS, &rules.delivery_networks),
-            tls: TlsConnector::from(Arc::new(config)),
-        })
+        let tls = tls(&pem, None).map_err(|error| {
+            let unusable = "cannot prepare TLS to destinations (DELIVERY_AUTHORITIES)";
+            ErrorKind::Invalid.error(unusable).because(error)
+        })?;
+        Ok(Dial { guard: Guard::new(DESTINATIONS, &rules.delivery_networks), tls })
     }
 
     /// A connection to an address of that scheme, or in words why there is none.

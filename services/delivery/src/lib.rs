@@ -1,5 +1,5 @@
 //! Pushes results to the systems that a hospital names: signed webhooks, DICOM objects by STOW-RS and C-STORE, messages of HL7 v2 by
-//! MLLP, and FHIR resources.
+//! MLLP, and FHIR resources. And what the audit trail says to the audit record repositories that the deployment names.
 //!
 //! Each completed scan leaves a row for each destination, and news of drift one for each webhook that takes CloudEvents, in one unit
 //! with what says that the event was heard; lanes, one for each destination, send what is due and note what became of it. What is sent
@@ -26,10 +26,13 @@ mod outbox;
 mod outcome;
 mod pause;
 mod post;
+mod repositories;
 mod rpc;
 mod signature;
 mod stow;
+mod syslog;
 mod titles;
+mod trails;
 mod watch;
 mod webhook;
 
@@ -55,10 +58,13 @@ use event::News;
 use handed::Handed;
 use hospitals::Hospitals;
 use post::Post;
+use syslog::Line;
+use trails::Trails;
 
 pub use guard::Network;
 #[doc(hidden)]
 pub use mllp::read_of_strangers;
+pub use syslog::Repository;
 
 /// The kinds of destinations with what may be pushed to each, for the conformance statement.
 pub fn formats() -> Vec<(&'static str, &'static [&'static str])> {
@@ -116,6 +122,23 @@ pub struct Rules {
     /// For how long a delivery is tried before it has failed, in hours.
     #[arg(long, env, default_value_t = HOURS)]
     pub delivery_hours: u32,
+
+    /// Audit record repositories that each entry of the audit trail is pushed to, as an audit message by syslog over TLS:
+    /// `tls://HOST:PORT`, with commas between. They are sent every hospital's; with `?tenant=ID` behind it, that hospital's alone.
+    #[arg(long, env, value_delimiter = ',')]
+    pub audit_syslog: Vec<Repository>,
+
+    /// Authorities that these repositories' certificates may be signed by, beside those of the system (PEM).
+    #[arg(long, env)]
+    pub audit_syslog_authorities: Option<PathBuf>,
+
+    /// The certificate that they are shown, with those between it and its authority (PEM); for repositories that ask for one.
+    #[arg(long, env)]
+    pub audit_syslog_certificate: Option<PathBuf>,
+
+    /// The private key of that certificate (PEM).
+    #[arg(long, env)]
+    pub audit_syslog_key: Option<PathBuf>,
 }
 
 /// A long weekend.
@@ -123,7 +146,15 @@ const HOURS: u32 = 72;
 
 impl Default for Rules {
     fn default() -> Rules {
-        Rules { delivery_networks: Vec::new(), delivery_authorities: None, delivery_hours: HOURS }
+        Rules {
+            delivery_networks: Vec::new(),
+            delivery_authorities: None,
+            delivery_hours: HOURS,
+            audit_syslog: Vec::new(),
+            audit_syslog_authorities: None,
+            audit_syslog_certificate: None,
+            audit_syslog_key: None,
+        }
     }
 }
 
@@ -197,7 +228,7 @@ pub async fn open(config: Config) -> Result<Service> {
     build(Settings { rules, delivery_secret }, ports, peers)
 }
 
-/// Assembles the service. `Invalid` where the authorities cannot be read.
+/// Assembles the service. `Invalid` where authorities or certificates cannot be read.
 pub fn build(settings: Settings, ports: Ports, peers: Peers) -> Result<Service> {
     watch::describe();
     let Settings { rules, delivery_secret } = settings;
@@ -212,7 +243,7 @@ pub fn build(settings: Settings, ports: Ports, peers: Peers) -> Result<Service> 
     };
     let post = Post::new(&rules)?;
     let handed = Handed {
-        storage: HandoverClient::new(peers.storage),
+        storage: HandoverClient::new(peers.storage.clone()),
         token: ServiceToken::of_delivery(peers.auth.clone(), delivery_secret, clock.clone()),
     };
     let hospitals = Hospitals::new(peers.auth.clone(), handed.token.clone(), clock.clone());
@@ -222,8 +253,9 @@ pub fn build(settings: Settings, ports: Ports, peers: Peers) -> Result<Service> 
         post: post.clone(),
         dial: Dial::new(&rules)?,
     };
+    let trails = Trails::new(peers.storage, peers.auth.clone(), handed.token.clone());
     let verifier = Verifier::new(peers.auth, clock);
-    let workers = vec![
+    let mut workers = vec![
         hear(store.clone(), queue.clone(), SCAN_COMPLETED, News::completed),
         hear(store.clone(), queue.clone(), DRIFT_DETECTED, News::detected),
         hear(store.clone(), queue.clone(), DRIFT_CLEARED, News::cleared),
@@ -233,6 +265,7 @@ pub fn build(settings: Settings, ports: Ports, peers: Peers) -> Result<Service> 
         audit::tell(store.clone(), handed),
         watch::watch(store.clone()),
     ];
+    workers.extend(push_audit(&store, trails, &rules)?);
     let rpc = rpc::Rpc { store, post, verifier };
     Ok(Service {
         name: "delivery",
@@ -244,6 +277,18 @@ pub fn build(settings: Settings, ports: Ports, peers: Peers) -> Result<Service> 
         ],
         ..Service::default()
     })
+}
+
+/// A worker for each audit record repository.
+fn push_audit(store: &Store, trails: Trails, rules: &Rules) -> Result<Vec<Worker>> {
+    if rules.audit_syslog.is_empty() {
+        return Ok(Vec::new());
+    }
+    let line = Line::new(rules)?;
+    let push = |to: &Repository| {
+        repositories::push(store.clone(), trails.clone(), line.clone(), to.clone())
+    };
+    Ok(rules.audit_syslog.iter().map(push).collect())
 }
 
 /// Makes deliveries of each such event, which `read` reads, for the destinations that take it.

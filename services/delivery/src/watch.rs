@@ -96,6 +96,16 @@ pub fn describe() {
         Seconds,
         "How long an attempt took, from reading the result to the receiver's answer"
     );
+    describe_gauge!(
+        "medseg_audit_entries_waiting",
+        Count,
+        "Entries of the audit trail that a repository has not confirmed yet"
+    );
+    describe_counter!(
+        "medseg_audit_entries_pushed_total",
+        Count,
+        "Entries of the audit trail that a repository has confirmed"
+    );
     for &kind in Kind::VARIANTS {
         for outcome in OUTCOMES {
             counter!("medseg_delivery_attempts_total", "kind" => kind.name(), "outcome" => outcome)

@@ -1,10 +1,8 @@
 //! The audit trail, as a hospital's administrators read it: the entries of storage and of auth together, newest first, in the forms
 //! that archives of them take.
 
-mod atna;
 mod csv;
 mod fhir;
-mod kinds;
 mod merge;
 mod noted;
 
@@ -14,9 +12,10 @@ use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use domain::rfc3339;
+use domain::{TenantId, rfc3339};
 use futures::stream;
 use proto::audit::{self, Search};
+use report::audit as atna;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -185,6 +184,24 @@ impl AuditEntry {
         }
     }
 
+    /// What its audit message says.
+    fn as_message(&self, site: &TenantId) -> String {
+        atna::message(&atna::Entry {
+            id: self.id(),
+            site: site.to_string(),
+            at: self.at.clone(),
+            action: self.action.clone(),
+            subject: self.subject.clone(),
+            name: self.name.clone(),
+            roles: self.roles.clone(),
+            object: self.object.clone(),
+            origin: self.origin.clone(),
+            reason: self.reason.clone(),
+            detail: self.detail.clone(),
+            sha256: self.sha256.clone(),
+        })
+    }
+
     /// Unique in the hospital.
     fn id(&self) -> String {
         format!("{}-{}", self.trail.name(), self.position)
@@ -221,7 +238,8 @@ pub async fn list(
         let kind = [(header::CONTENT_TYPE, "application/fhir+json; charset=utf-8")];
         (kind, fhir::bundle(&entries).to_string()).into_response()
     } else if accept.contains("application/xml") && !accept.contains("text/html") {
-        let messages: String = entries.iter().map(atna::message).collect();
+        let site = caller.tenant();
+        let messages: String = entries.iter().map(|entry| entry.as_message(&site)).collect();
         let kind = [(header::CONTENT_TYPE, XML)];
         (kind, format!("{}{messages}{}", atna::BEGIN, atna::END)).into_response()
     } else {
@@ -243,8 +261,12 @@ pub async fn as_csv(
     caller: Caller,
     Query(wanted): Query<WantedEntries>,
 ) -> Result<Response, Problem> {
-    let form =
-        Form { media: "text/csv; charset=utf-8", begin: csv::HEADER, line: csv::line, end: "" };
+    let form = Form {
+        media: "text/csv; charset=utf-8",
+        begin: csv::HEADER,
+        line: |entry, _| csv::line(entry),
+        end: "",
+    };
     export(gateway, caller, wanted, form).await
 }
 
@@ -259,7 +281,12 @@ pub async fn as_ndjson(
     caller: Caller,
     Query(wanted): Query<WantedEntries>,
 ) -> Result<Response, Problem> {
-    let form = Form { media: "application/x-ndjson", begin: "", line: json_line, end: "" };
+    let form = Form {
+        media: "application/x-ndjson",
+        begin: "",
+        line: |entry, _| json_line(entry),
+        end: "",
+    };
     export(gateway, caller, wanted, form).await
 }
 
@@ -274,7 +301,8 @@ pub async fn as_xml(
     caller: Caller,
     Query(wanted): Query<WantedEntries>,
 ) -> Result<Response, Problem> {
-    let form = Form { media: XML, begin: atna::BEGIN, line: atna::message, end: atna::END };
+    let form =
+        Form { media: XML, begin: atna::BEGIN, line: AuditEntry::as_message, end: atna::END };
     export(gateway, caller, wanted, form).await
 }
 
@@ -289,7 +317,8 @@ fn json_line(entry: &AuditEntry) -> String {
 struct Form {
     media: &'static str,
     begin: &'static str,
-    line: fn(&AuditEntry) -> String,
+    /// Of an entry, and of whose it is.
+    line: fn(&AuditEntry, &TenantId) -> String,
     end: &'static str,
 }
 
@@ -334,7 +363,8 @@ impl Export {
         self.search.first = false;
         self.next = next;
         let mut text = begin.to_owned();
-        entries.iter().for_each(|entry| text.push_str(&(self.form.line)(entry)));
+        let site = self.caller.tenant();
+        entries.iter().for_each(|entry| text.push_str(&(self.form.line)(entry, &site)));
         if self.next.is_none() {
             text.push_str(self.form.end);
         }

@@ -183,16 +183,20 @@ impl Services {
         }
         let to_auth = Peer::within(&auth);
 
+        let registry = self.registry(home, to_auth.clone()).await?;
+        let to_registry = Peer::within(&registry);
+
         let config = self.storage(home, &random)?;
         let ports = storage::Ports::open(&config, clock.clone(), random.clone()).await?;
         // One handle for all: whoever publishes wakes whoever waits.
         let queue = ports.queue.clone();
-        let peers = storage::Peers { auth: to_auth.clone() };
+        let peers = storage::Peers {
+            auth: to_auth.clone(),
+            registry: Some(to_registry.clone()),
+            service_secret: Some(service_secret.clone()),
+        };
         let storage = storage::build(config.rules, ports, peers);
         let to_storage = Peer::within(&storage);
-
-        let registry = self.registry(home, to_auth.clone()).await?;
-        let to_registry = Peer::within(&registry);
 
         let peers = inference::Peers {
             storage: to_storage.clone(),

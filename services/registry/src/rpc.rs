@@ -212,6 +212,15 @@ impl WireRouting for Routing {
         Ok(Response::new(ResultSignature { key_id, value }))
     }
 
+    async fn sign_anchor(
+        &self,
+        request: Request<AnchorStatement>,
+    ) -> Result<Response<ResultSignature>, Status> {
+        self.verifier.caller(request.metadata(), &[Role::Service]).await?;
+        let (key_id, value) = self.store.signer.sign_anchor(&request.get_ref().sha256)?;
+        Ok(Response::new(ResultSignature { key_id, value }))
+    }
+
     async fn get_routes(
         &self,
         request: Request<RoutesRequest>,

@@ -22,6 +22,8 @@ const PURPOSE: &str = "medseg-model-1";
 const STATEMENT_BYTES_MAX: usize = 4096;
 /// A receipt names each object of each scan of a patient; a message has no more.
 const RECEIPT_BYTES_MAX: usize = 3 * 1024 * 1024;
+/// SHA-256, in hex.
+const DIGEST_BYTES: usize = 64;
 /// More keys than rotation ever needs; whoever reads them takes as many.
 const KEYS_MAX: usize = 8;
 
@@ -78,6 +80,11 @@ impl Signer {
     /// The same of what an erasure came to.
     pub fn sign_receipt(&self, statement: &[u8]) -> Result<(String, String)> {
         self.sign_for(claims::ERASURE_PURPOSE, statement, RECEIPT_BYTES_MAX)
+    }
+
+    /// The same of an anchor of the audit trail, by its digest.
+    pub fn sign_anchor(&self, sha256: &str) -> Result<(String, String)> {
+        self.sign_for(claims::ANCHOR_PURPOSE, sha256.as_bytes(), DIGEST_BYTES)
     }
 
     fn sign_for(&self, purpose: &str, statement: &[u8], most: usize) -> Result<(String, String)> {
@@ -242,6 +249,10 @@ mod tests {
         let (said, signature) = ([0; STATEMENT_BYTES_MAX + 1], bytes_of(&receipt).unwrap());
         assert!(keys.have_signed(&id, claims::ERASURE_PURPOSE, &said, &signature));
         assert!(!keys.have_signed(&id, claims::RESULT_PURPOSE, &said, &signature));
+        let (id, anchor) = second.sign_anchor("ab").unwrap();
+        let signature = bytes_of(&anchor).unwrap();
+        assert!(keys.have_signed(&id, claims::ANCHOR_PURPOSE, b"ab", &signature));
+        assert!(!keys.have_signed(&id, claims::RESULT_PURPOSE, b"ab", &signature));
 
         let missing = first.clone().with_earlier(&[at("third.pem")]).err().unwrap().to_string();
         assert!(missing.contains("third.pem"), "{missing}");

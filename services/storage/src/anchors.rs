@@ -5,26 +5,41 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use domain::{ErrorKind, Result};
-use platform::trail::{self, Anchor, Head};
+use platform::trail::{self, Anchor, AnchorSignature, Head};
 use proto::audit::HeadsRef;
 use proto::auth::audit_trail_client::AuditTrailClient;
+use proto::registry::AnchorStatement;
+use proto::registry::routing_client::RoutingClient;
+use service::claims::{ServiceToken, authorised};
 use service::{Peer, Worker};
 use tonic::Code;
 
+use crate::Peers;
 use crate::store::Store;
 
 /// A service that has just begun has other things to do.
 const FIRST_AFTER: Duration = Duration::from_secs(300);
 
+/// The way to the registry, which signs.
+struct Signing {
+    registry: RoutingClient<Peer>,
+    token: ServiceToken,
+}
+
 /// Anchors the chains of this service, and those of auth.
-pub fn anchor(store: Store, auth: Peer) -> Worker {
+pub fn anchor(store: Store, peers: Peers) -> Worker {
     let interval = Duration::from_secs(60 * u64::from(store.rules.audit_anchor_minutes.max(1)));
+    let Peers { auth, registry, service_secret } = peers;
+    let signing = registry.zip(service_secret).map(|(registry, secret)| Signing {
+        registry: RoutingClient::new(registry),
+        token: ServiceToken::new(auth.clone(), secret, store.clock.clone()),
+    });
     let auth = AuditTrailClient::new(auth);
     Worker::new("anchors", move |stop| async move {
         let mut wait = interval.min(FIRST_AFTER);
         while stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_some() {
             wait = interval;
-            if let Err(error) = anchored(&store, &auth).await {
+            if let Err(error) = anchored(&store, &auth, signing.as_ref()).await {
                 let error = &error as &dyn std::error::Error;
                 tracing::warn!(error, "could not anchor the audit trail");
             }
@@ -33,7 +48,11 @@ pub fn anchor(store: Store, auth: Peer) -> Worker {
     })
 }
 
-async fn anchored(store: &Store, auth: &AuditTrailClient<Peer>) -> Result<()> {
+async fn anchored(
+    store: &Store,
+    auth: &AuditTrailClient<Peer>,
+    signing: Option<&Signing>,
+) -> Result<()> {
     let storage = trail::heads(&store.database).await?;
     // One that is away, or of the version before, leaves its part out, and not that of others.
     let accounts = heads_of(auth).await.unwrap_or_else(|error| {
@@ -41,12 +60,33 @@ async fn anchored(store: &Store, auth: &AuditTrailClient<Peer>) -> Result<()> {
         Vec::new()
     });
     let at_ms = store.clock.now_ms();
-    let bytes = Anchor { at_ms, storage, accounts }.to_json()?;
+    let mut anchor = Anchor { at_ms, storage, accounts, signature: None };
+    if let Some(signing) = signing {
+        // An anchor without it is better than none.
+        anchor.signature = signing
+            .signature(&anchor)
+            .await
+            .inspect_err(|error| {
+                let error = error as &dyn std::error::Error;
+                tracing::warn!(error, "an anchor of the audit trail is written unsigned");
+            })
+            .ok();
+    }
+    let bytes = anchor.to_json()?;
     let mut staging = store.blobs.stage().await?;
     staging.write(Bytes::from(bytes)).await?;
     let staged = staging.finish().await?;
     let key = trail::anchor_key(at_ms, &staged.sha256);
     store.blobs.keep(vec![(key, staged)]).await
+}
+
+impl Signing {
+    async fn signature(&self, anchor: &Anchor) -> Result<AnchorSignature> {
+        let statement = AnchorStatement { sha256: anchor.sha256()? };
+        let request = authorised(statement, &self.token.get().await?);
+        let signed = self.registry.clone().sign_anchor(request).await?.into_inner();
+        Ok(AnchorSignature { key_id: signed.key_id, value: signed.value })
+    }
 }
 
 async fn heads_of(auth: &AuditTrailClient<Peer>) -> Result<Vec<Head>> {

@@ -103,6 +103,25 @@ pub struct Config {
     pub rules: Rules,
 }
 
+/// What the service is told where it is a process of its own.
+#[derive(Debug, clap::Args)]
+pub struct Settings {
+    #[command(flatten)]
+    pub config: Config,
+
+    /// Where the auth service answers.
+    #[arg(long, env)]
+    pub auth_url: String,
+
+    /// Where the registry answers, whose key signs the anchors of the audit trail.
+    #[arg(long, env)]
+    pub registry_url: Option<String>,
+
+    /// What medseg's own workers sign in with, in whose name anchors are signed; without it, they are not.
+    #[arg(long, env, hide_env_values = true)]
+    pub service_secret: Option<SecretString>,
+}
+
 /// How long, how often, how full.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Rules {
@@ -204,6 +223,26 @@ impl Ports {
 pub struct Peers {
     /// For the public keys that tokens are verified with.
     pub auth: Peer,
+    /// Signs the anchors of the audit trail; without it, or without the secret, they are not signed.
+    pub registry: Option<Peer>,
+    /// What medseg's own workers sign in with, who alone have something signed.
+    pub service_secret: Option<SecretString>,
+}
+
+impl Peers {
+    /// Auth alone.
+    pub fn auth(auth: Peer) -> Peers {
+        Peers { auth, registry: None, service_secret: None }
+    }
+}
+
+/// The service that `settings` describe.
+pub async fn open(settings: Settings) -> Result<Service> {
+    let Settings { config, auth_url, registry_url, service_secret } = settings;
+    let auth = Peer::connect(&auth_url)?;
+    let registry = registry_url.as_deref().map(Peer::connect).transpose()?;
+    let ports = Ports::open(&config, service::system_clock(), service::system_random()).await?;
+    Ok(build(config.rules, ports, Peers { auth, registry, service_secret }))
 }
 
 /// Builds the service.
@@ -218,7 +257,7 @@ pub fn build(rules: Rules, ports: Ports, peers: Peers) -> Service {
         sweeper::sweep(store.clone(), interval),
         noting::count(store.clone(), interval),
         orphans::clean(store.clone()),
-        anchors::anchor(store.clone(), peers.auth),
+        anchors::anchor(store.clone(), peers),
         tombstones::keep(store.clone()),
         retention::expire(store.clone()),
         stored::keep_right(store.clone()),

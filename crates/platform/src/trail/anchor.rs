@@ -1,9 +1,10 @@
 //! The heads of all chains, as they are written into the object store: JSON, in an object that is named by its digest.
 
 use bytes::Bytes;
-use domain::{ErrorKind, Result};
+use domain::{ErrorKind, Result, hex};
 use futures::TryStreamExt;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::Head;
 use crate::blob::Blobs;
@@ -22,9 +23,27 @@ pub struct Anchor {
     pub storage: Vec<Head>,
     /// Of the trail of accounts.
     pub accounts: Vec<Head>,
+    /// Of what it says; None: nobody has signed it, as in versions before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<AnchorSignature>,
+}
+
+/// Of an anchor, for a purpose of its own.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct AnchorSignature {
+    /// The id of the key.
+    pub key_id: String,
+    /// Ed25519, 64 bytes in hex, of the [digest](Anchor::sha256).
+    pub value: String,
 }
 
 impl Anchor {
+    /// The digest, in hex, of what it says without its signature.
+    pub fn sha256(&self) -> Result<String> {
+        let unsigned = Anchor { signature: None, ..self.clone() };
+        Ok(hex(&Sha256::digest(unsigned.to_json()?)))
+    }
+
     /// As it is written.
     pub fn to_json(&self) -> Result<Vec<u8>> {
         serde_json::to_vec(self)

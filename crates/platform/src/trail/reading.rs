@@ -81,6 +81,25 @@ pub async fn page(database: &Database, tenant: TenantId, search: &Search) -> Res
     .map_err(failed)
 }
 
+/// So many entries of that tenant at most, from that position on, the oldest first.
+pub async fn stretch(
+    database: &Database,
+    tenant: TenantId,
+    from: i64,
+    limit: u32,
+) -> Result<Vec<Row>> {
+    sqlx::query_as(
+        "SELECT tenant_id, position, at_ms, subject, action, object_id, name, roles, origin, reason, detail, previous, sha256
+         FROM audit WHERE tenant_id = ? AND position >= ? ORDER BY position LIMIT ?",
+    )
+    .id(tenant)
+    .bind(from)
+    .bind(i64::from(limit))
+    .fetch_all(database.pool())
+    .await
+    .map_err(failed)
+}
+
 /// Where a tenant's chain ends.
 #[derive(Clone, Debug, Deserialize, Eq, FromRow, PartialEq, Serialize)]
 pub struct Head {

@@ -19,6 +19,9 @@ pub const RESULT_PURPOSE: &str = "medseg-result-1";
 /// What receipts of erasures are signed for: none passes for a result.
 pub const ERASURE_PURPOSE: &str = "medseg-erasure-1";
 
+/// What anchors of the audit trail are signed for.
+pub const ANCHOR_PURPOSE: &str = "medseg-anchor-1";
+
 /// The private key that access tokens are signed with: Ed25519 (RFC 8032), the only algorithm.
 pub struct SigningKey {
     key: ed25519_dalek::SigningKey,

@@ -1,4 +1,6 @@
-use platform::trail::{Row, Search};
+use domain::Result;
+use platform::db::Database;
+use platform::trail::{self, Row, Search};
 use proto::audit;
 
 /// How many entries are handed out at once, at most.
@@ -21,6 +23,24 @@ pub fn audit_entry(row: Row) -> audit::Entry {
         detail: row.detail,
         sha256: row.sha256,
     }
+}
+
+/// Where each chain in that database ends, as a message.
+pub async fn audit_heads(database: &Database) -> Result<audit::Heads> {
+    let heads = trail::heads(database).await?.into_iter();
+    let head = |head: trail::Head| audit::Head {
+        tenant_id: head.tenant_id,
+        position: head.position,
+        sha256: head.sha256,
+    };
+    Ok(audit::Heads { heads: heads.map(head).collect() })
+}
+
+/// The entries in that database that the message asks for.
+pub async fn audit_stretch(database: &Database, asked: &audit::Stretch) -> Result<audit::Entries> {
+    let limit = asked.limit.clamp(1, ENTRIES_MAX);
+    let rows = trail::stretch(database, asked.tenant_id.parse()?, asked.from, limit).await?;
+    Ok(audit::Entries { entries: rows.into_iter().map(audit_entry).collect() })
 }
 
 /// What the message asks for.

@@ -1,6 +1,7 @@
 use platform::trail;
-use proto::audit::{Head, Heads, HeadsRef, Page, Search};
+use proto::audit::{Entries, Heads, HeadsRef, Page, Search, Stretch};
 use proto::auth::audit_trail_server::AuditTrail;
+use service::claims::Role;
 use service::wire;
 use tonic::{Request, Response, Status};
 
@@ -17,12 +18,11 @@ impl AuditTrail for Rpc {
     }
 
     async fn heads(&self, _: Request<HeadsRef>) -> Result<Response<Heads>, Status> {
-        let heads = trail::heads(&self.door.database).await?.into_iter();
-        let head = |head: trail::Head| Head {
-            tenant_id: head.tenant_id,
-            position: head.position,
-            sha256: head.sha256,
-        };
-        Ok(Response::new(Heads { heads: heads.map(head).collect() }))
+        Ok(Response::new(wire::audit_heads(&self.door.database).await?))
+    }
+
+    async fn read(&self, request: Request<Stretch>) -> Result<Response<Entries>, Status> {
+        self.door.claims(request.metadata()).await?.require(&[Role::Delivery])?;
+        Ok(Response::new(wire::audit_stretch(&self.door.database, request.get_ref()).await?))
     }
 }

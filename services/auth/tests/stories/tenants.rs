@@ -1,6 +1,8 @@
 //! Hospitals, as an operator manages them.
 
 use domain::{Error, ErrorKind};
+use proto::audit::Stretch;
+use proto::auth::audit_trail_client::AuditTrailClient;
 use proto::auth::auth_client::AuthClient;
 use proto::auth::*;
 use service::claims::{Role, ServiceToken, authorised, operator_tenant};
@@ -149,6 +151,17 @@ async fn delivery_alone_is_told_what_hospitals_are(setting: Setting) {
     assert_eq!(refusal(told(asked.clone(), &operator).await).0, ErrorKind::Forbidden);
     let closed = told(asked, &rudolf.access_token).await;
     assert_eq!(refusal(closed).0, ErrorKind::Unauthenticated);
+
+    // It alone is handed the trail of any of them, for audit record repositories.
+    let stretch = Stretch { tenant_id: id.clone(), from: 1, limit: 2 };
+    let handed = async |token: &str| {
+        let request = authorised(stretch.clone(), token);
+        plain(AuditTrailClient::new(peer.clone()).read(request).await)
+    };
+    let first: Vec<_> = handed(&token).await.unwrap().entries;
+    let positions: Vec<_> = first.iter().map(|entry| entry.position).collect();
+    assert_eq!((positions, &*first[0].action), (vec![1, 2], "tenant.created"));
+    assert_eq!(refusal(handed(&operator).await).0, ErrorKind::Forbidden);
 }
 
 async fn nobody_but_an_operator_manages_hospitals(setting: Setting) {

@@ -10,6 +10,7 @@ mod fhir;
 mod hospitals;
 mod mllp;
 mod receiver;
+mod repository;
 mod stow;
 mod tls;
 mod webhooks;
@@ -74,6 +75,8 @@ on_every_database! {
     tls::objects_are_stored_by_tls_where_an_authority_vouches_for_the_archive;
     tls::who_shows_a_strangers_certificate_or_none_is_sent_nothing;
     tls::a_message_is_sent_by_tls_where_an_authority_vouches_for_its_receiver;
+    repository::each_entry_arrives_in_its_order_whatever_is_cut_off_and_none_is_left_out;
+    repository::one_that_shows_a_strangers_certificate_is_told_nothing_and_delays_no_other;
     fhir::a_transaction_is_sent_with_its_token_until_each_entry_has_gone_well;
     fhir::what_a_server_refuses_is_said_in_its_words;
 }

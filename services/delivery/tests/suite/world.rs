@@ -49,6 +49,7 @@ pub struct World {
     pub database: Database,
     pub queue: Queue,
     pub of_storage: Database,
+    pub storage: Peer,
     scans: ScansClient<Peer>,
     jobs: JobsClient<Peer>,
     _stop: DropGuard,
@@ -88,7 +89,7 @@ impl World {
         };
         let kept = storage::Ports::open(&config, clock.clock(), random.clone()).await?;
         let (queue, of_storage) = (kept.queue.clone(), kept.database.clone());
-        let storage = storage::build(rules, kept, storage::Peers { auth: issuer.peer() });
+        let storage = storage::build(rules, kept, storage::Peers::auth(issuer.peer()));
         let to_storage = Peer::within(&storage);
 
         let ports = Ports::open(database_url, queue.clone(), clock.clock(), random.clone()).await?;
@@ -117,7 +118,8 @@ impl World {
             queue,
             of_storage,
             scans: ScansClient::new(to_storage.clone()),
-            jobs: JobsClient::new(to_storage),
+            jobs: JobsClient::new(to_storage.clone()),
+            storage: to_storage,
             _stop: stop.drop_guard(),
             folder,
         })
@@ -279,7 +281,7 @@ pub fn webhook(url: &str, format: &str) -> NewDestination {
     }
 }
 
-async fn run(service: Service, stop: &CancellationToken) -> anyhow::Result<()> {
+pub async fn run(service: Service, stop: &CancellationToken) -> anyhow::Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     tokio::spawn(serve(service, listener, stop.clone()));
     Ok(())

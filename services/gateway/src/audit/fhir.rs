@@ -1,8 +1,9 @@
 //! Entries as AuditEvents (FHIR R4, <https://hl7.org/fhir/R4/auditevent.html>).
 
+use report::audit::kinds;
 use serde_json::{Map, Value, json};
 
-use super::{AuditEntry, kinds};
+use super::AuditEntry;
 
 const DICOM: &str = "http://dicom.nema.org/resources/ontology/DCM";
 const ACTION: &str = "urn:medseg:audit-action";

@@ -68,7 +68,7 @@ impl Mesh {
 
         let rules = Rules { disk_reserve_mib: 1, ..Rules::default() };
         let ports = storage_ports(&data, rules.clone(), clock.clock(), random.clone()).await;
-        let peers = storage::Peers { auth: to_auth.clone() };
+        let peers = storage::Peers::auth(to_auth.clone());
         let storage = storage::build(rules, ports.clone(), peers);
         let peer = Peer::within(&storage);
         let registry = registry(&data, to_auth.clone(), (clock.clock(), random.clone())).await;

@@ -81,7 +81,7 @@ impl Bench {
         let ports = ports(&folder, rules.clone(), &clock).await;
         let queue = ports.queue.clone();
         let completed = queue.subscribe_event(SCAN_COMPLETED, GROUP, 16).await.unwrap();
-        let peers = storage::Peers { auth: issuer.peer() };
+        let peers = storage::Peers::auth(issuer.peer());
         let service = storage::build(rules, ports.clone(), peers);
         let (peer, worker) = (Peer::within(&service), Overheard::of(&service));
         let stop = CancellationToken::new();

@@ -57,7 +57,7 @@ impl Storage {
             rules,
         };
         let ports = Ports::open(&config, clock, random).await.unwrap();
-        let service = storage::build(config.rules, ports.clone(), Peers { auth: issuer.peer() });
+        let service = storage::build(config.rules, ports.clone(), Peers::auth(issuer.peer()));
         let peer = Peer::within(&service);
         let scans = ScansClient::new(peer.clone());
         Storage { peer, scans, token, ports, _data: data }

@@ -50,7 +50,7 @@ Read are the single-byte and multi-byte character sets of PS3.3 C.12.1.1.2. Writ
   API client of one hospital, and to addresses.
 - DICOMweb needs a bearer token (RFC 6750) like every call; what one hospital stores, no other finds.
 - De-identification (PS3.15 E, Basic Profile) of what leaves for learning is described in `docs/training.md` in the repository.
-- Each reading of whose scan it is, is in an audit trail, which is handed out as audit messages of PS3.15 A.5, too (`GET /v1/audit.xml`); none are sent by syslog.
+- Each reading of whose scan it is, is in an audit trail, which is handed out as audit messages of PS3.15 A.5, too (`GET /v1/audit.xml`), and pushed by syslog over TLS (PS3.15 A.6) where the installation names a repository (`AUDIT_SYSLOG`).
 ";
 
 #[test]

@@ -218,6 +218,9 @@ pub async fn only_workers_have_results_signed_and_anybody_gets_the_keys(world: W
     for role in [Role::Scientist, Role::Admin] {
         let refused = routing.sign_result(world.by(role, statement())).await.unwrap_err();
         assert_eq!(refused.code(), Code::PermissionDenied);
+        let anchor = AnchorStatement { sha256: "ab".into() };
+        let refused = routing.sign_anchor(world.by(role, anchor)).await.unwrap_err();
+        assert_eq!(refused.code(), Code::PermissionDenied);
     }
     let signed = routing.sign_result(world.worker(statement())).await.unwrap().into_inner();
     let keys = world.models.clone().keys(KeysRequest {}).await.unwrap().into_inner().jwks_json;

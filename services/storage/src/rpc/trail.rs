@@ -1,7 +1,8 @@
 use domain::Result;
-use proto::audit::{Note, Noted, Page, Search};
+use proto::audit::{Entries, Heads, HeadsRef, Note, Noted, Page, Search, Stretch};
 use proto::storage::audit_trail_server::AuditTrail as Wire;
 use service::claims::{Role, Verifier};
+use service::wire;
 use tonic::{Request, Response, Status};
 
 use crate::store::Store;
@@ -35,5 +36,15 @@ impl Wire for AuditTrail {
         let _turn = self.store.reads.take(claims.tenant().id()).await;
         self.store.note_own(&claims, request.into_inner()).await?;
         Ok(Response::new(Noted {}))
+    }
+
+    async fn heads(&self, request: Request<HeadsRef>) -> Result<Response<Heads>, Status> {
+        self.verifier.caller(request.metadata(), &[Role::Delivery]).await?;
+        Ok(Response::new(wire::audit_heads(&self.store.database).await?))
+    }
+
+    async fn read(&self, request: Request<Stretch>) -> Result<Response<Entries>, Status> {
+        self.verifier.caller(request.metadata(), &[Role::Delivery]).await?;
+        Ok(Response::new(wire::audit_stretch(&self.store.database, request.get_ref()).await?))
     }
 }

@@ -192,12 +192,12 @@ pub async fn a_newer_key_of_the_ring_takes_over_and_the_older_one_is_needed_no_m
     fs::write(&file, format!("{new}\n{old}")).unwrap();
     let open = || Ports::open(&world.config, world.clock.clock(), world.ports.random.clone());
     let rotated = open().await.unwrap();
-    let service = storage::build(world.rules.clone(), rotated, Peers { auth: world.auth() });
+    let service = storage::build(world.rules.clone(), rotated, Peers::auth(world.auth()));
     let _rotated = serve(service).await;
     until(|| column(&world, wrapped_by), |now| *now != before).await;
     fs::write(&file, &new).unwrap();
     let alone = open().await.unwrap();
-    let alone = storage::build(world.rules.clone(), alone, Peers { auth: world.auth() });
+    let alone = storage::build(world.rules.clone(), alone, Peers::auth(world.auth()));
     let asked = ArtefactRef { id: scan.id.clone(), name: "mask.png".into() };
     let asked = world.by(world.hospital, asked);
     let read = ScansClient::new(Peer::within(&alone)).read(asked).await.unwrap();

@@ -539,7 +539,7 @@ pub async fn what_is_too_old_goes_by_the_hospitals_own_rules(world: World) {
     assert_eq!(days, [("scans", 30), ("originals", 10), ("incidents", 0)]);
     let restart = || {
         let (rules, ports) = (world.rules.clone(), world.ports.clone());
-        serve(storage::build(rules, ports, Peers { auth: world.auth() }))
+        serve(storage::build(rules, ports, Peers::auth(world.auth())))
     };
     world.clock.advance(11 * DAY_MS);
     let _after_eleven_days = restart().await;
@@ -569,7 +569,7 @@ pub async fn what_is_said_of_a_held_patient_outlasts_every_rule(world: World) {
     keep(&world, "incidents", 30).await.unwrap();
     world.clock.advance(31 * DAY_MS);
     let (rules, ports) = (world.rules.clone(), world.ports.clone());
-    let _after_a_month = serve(storage::build(rules, ports, Peers { auth: world.auth() })).await;
+    let _after_a_month = serve(storage::build(rules, ports, Peers::auth(world.auth()))).await;
     let said = async || -> Vec<String> {
         sqlx::query_scalar("SELECT scan_id FROM incidents WHERE words <> ''")
             .fetch_all(world.ports.database.pool())
@@ -622,7 +622,7 @@ pub async fn a_database_from_before_deletes_again_what_was_deleted(world: World)
     // A database that cannot do it at first is asked again.
     sqlx::query("ALTER TABLE unburied RENAME TO unburied_elsewhere").execute(pool).await.unwrap();
     let (rules, ports) = (world.rules.clone(), world.ports.clone());
-    let _restored = serve(storage::build(rules, ports, Peers { auth: world.auth() })).await;
+    let _restored = serve(storage::build(rules, ports, Peers::auth(world.auth()))).await;
     tokio::time::sleep(std::time::Duration::from_millis(300)).await;
     sqlx::query("ALTER TABLE unburied_elsewhere RENAME TO unburied").execute(pool).await.unwrap();
     until(|| world.count("identities"), |rows| *rows == 1).await;

@@ -92,7 +92,7 @@ pub async fn an_object_without_a_row_is_deleted_when_old(world: World) {
     fs::write(&orphan, b"nobody's").unwrap();
     let restart = || {
         let (rules, ports) = (world.rules.clone(), world.ports.clone());
-        serve(storage::build(rules, ports, Peers { auth: world.auth() }))
+        serve(storage::build(rules, ports, Peers::auth(world.auth())))
     };
     let _young = restart().await;
     world.clock.advance(23 * 3_600_000);
@@ -108,7 +108,7 @@ pub async fn an_object_without_a_row_is_deleted_when_old(world: World) {
 
 pub async fn a_full_disk_refuses_before_it_stores(world: World) {
     let rules = Rules { disk_reserve_mib: u64::MAX >> 20, ..Default::default() };
-    let full = storage::build(rules, world.ports.clone(), Peers { auth: world.auth() });
+    let full = storage::build(rules, world.ports.clone(), Peers::auth(world.auth()));
     let full = Peer::within(&full);
     let (full, upload) = (ScansClient::new(full), Upload::of("a head"));
     let refused = world.accept_at(full, world.hospital, upload).await.unwrap_err();

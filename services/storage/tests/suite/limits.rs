@@ -32,7 +32,7 @@ fn size_of(upload: &Upload) -> u64 {
 
 pub async fn instances_that_accept_at_once_never_accept_more_than_a_limit(world: World) {
     set(&world, Amounts { scans: 5, ..Amounts::default() }).await;
-    let peers = Peers { auth: world.auth() };
+    let peers = Peers::auth(world.auth());
     let other = storage::build(world.rules.clone(), world.ports.clone(), peers);
     let other = ScansClient::new(Peer::within(&other));
     let names: Vec<_> = (0..16).map(|number| format!("head {number}")).collect();
@@ -206,7 +206,7 @@ pub async fn what_a_hospital_stores_has_a_limit_and_what_is_deleted_leaves_room(
 
 pub async fn a_hospital_has_its_share_of_a_disk_once_there_is_another(world: World) {
     let rules = Rules { disk_share_percent: 0, ..world.rules.clone() };
-    let strict = storage::build(rules, world.ports.clone(), Peers { auth: world.auth() });
+    let strict = storage::build(rules, world.ports.clone(), Peers::auth(world.auth()));
     let strict = ScansClient::new(Peer::within(&strict));
     let accept = |tenant, upload| world.accept_at(strict.clone(), tenant, upload);
     let first = Upload::of("a head").with_key("k1");
@@ -236,7 +236,7 @@ pub async fn what_was_stored_or_deleted_uncounted_is_counted_anew(world: World) 
         statement.execute(world.ports.database.pool()).await.unwrap();
     }
     let (rules, ports) = (world.rules.clone(), world.ports.clone());
-    let _again = serve(storage::build(rules, ports, Peers { auth: world.auth() })).await;
+    let _again = serve(storage::build(rules, ports, Peers::auth(world.auth()))).await;
     let counted = async || -> Vec<i64> {
         sqlx::query_scalar("SELECT bytes FROM stored_bytes")
             .fetch_all(world.ports.database.pool())

@@ -116,6 +116,7 @@ on_every_database! {
     handover::a_patient_that_was_bound_to_other_voxels_is_handed_to_nobody;
     handover::what_went_where_is_in_the_hospitals_audit_trail;
     trail::an_entry_says_who_from_where_and_why;
+    trail::delivery_alone_is_handed_a_chain_as_it_is_and_that_is_no_entry;
     trail::readings_of_pixels_are_entries_and_the_same_one_is_one;
     trail::the_trail_is_its_hospitals_admins_and_reading_it_is_an_entry;
     trail::whoever_begins_to_read_in_the_middle_is_noted_and_whoever_goes_on_is_not_again;

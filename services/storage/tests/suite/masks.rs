@@ -126,7 +126,7 @@ pub async fn the_sweep_for_orphans_leaves_readers_masks_alone(world: World) {
     std::fs::write(&orphan, b"nobody's").unwrap();
     world.clock.advance(25 * 3_600_000);
     let service =
-        storage::build(world.rules.clone(), world.ports.clone(), Peers { auth: world.auth() });
+        storage::build(world.rules.clone(), world.ports.clone(), Peers::auth(world.auth()));
     let _swept = serve(service).await;
     until(async || orphan.try_exists().unwrap(), |there| !there).await;
     // Her token has ended with the day.

@@ -1,21 +1,25 @@
 use platform::trail::{self, Head};
-use proto::audit::{Entry, Note, Search};
+use proto::audit::{Entry, HeadsRef, Note, Search, Stretch};
 use proto::storage::audit_trail_client::AuditTrailClient;
 use proto::storage::*;
 use service::Peer;
-use service::claims::{ORIGIN, REASON, Role};
+use service::claims::{ORIGIN, REASON, Role, authorised};
 use storage::{Peers, Rules};
 use tonic::{Code, Request, Status};
 
 use crate::world::{Upload, World};
 
 fn client(world: &World) -> AuditTrailClient<Peer> {
-    let peers = Peers { auth: world.auth() };
+    let peers = Peers::auth(world.auth());
     AuditTrailClient::new(Peer::within(&storage::build(
         world.rules.clone(),
         world.ports.clone(),
         peers,
     )))
+}
+
+fn by_delivery<T>(world: &World, message: T) -> Request<T> {
+    authorised(message, &world.issuer.delivery_token())
 }
 
 /// What the trail of that hospital says, newest first.
@@ -42,6 +46,31 @@ pub async fn an_entry_says_who_from_where_and_why(world: World) {
     // The upload came without either, and as earlier versions have written it.
     let upload = entries.iter().find(|entry| entry.action == "scan.accepted").unwrap();
     assert_eq!((upload.origin.as_str(), upload.reason.as_str()), ("", ""));
+}
+
+pub async fn delivery_alone_is_handed_a_chain_as_it_is_and_that_is_no_entry(world: World) {
+    world.accept(Upload::of("a head")).await.unwrap();
+    let heads = by_delivery(&world, HeadsRef {});
+    let heads = client(&world).heads(heads).await.unwrap().into_inner().heads;
+    let tenant_id = world.hospital.to_string();
+    let head = heads.iter().find(|head| head.tenant_id == tenant_id).unwrap().clone();
+    let mut newest_first = read(&world, Search::default()).await.unwrap();
+    let stretch = |from, limit| Stretch { tenant_id: tenant_id.clone(), from, limit };
+    let handed = async |from, limit| {
+        let asked = by_delivery(&world, stretch(from, limit));
+        client(&world).read(asked).await.unwrap().into_inner().entries
+    };
+    newest_first.reverse();
+    assert_eq!(handed(1, 100).await, newest_first);
+    assert_eq!(handed(2, 1).await, newest_first[1..2]);
+    // What is in it since is that an admin has read it.
+    assert_eq!(handed(head.position + 1, 100).await.len(), 1);
+    for role in [Role::Admin, Role::Integrator, Role::Clinician] {
+        let asked = world.by_role(world.hospital, role, stretch(1, 1));
+        assert_eq!(client(&world).read(asked).await.unwrap_err().code(), Code::PermissionDenied);
+        let asked = world.by_role(world.hospital, role, HeadsRef {});
+        assert_eq!(client(&world).heads(asked).await.unwrap_err().code(), Code::PermissionDenied);
+    }
 }
 
 pub async fn readings_of_pixels_are_entries_and_the_same_one_is_one(world: World) {
@@ -133,7 +162,7 @@ pub async fn a_role_that_must_say_why_is_told_nothing_without(world: World) {
     let scan = world.accept(Upload::of("a head")).await.unwrap();
     let identity_reason_roles = vec![Role::Clinician];
     let rules = Rules { identity_reason_roles, ..world.rules.clone() };
-    let peers = Peers { auth: world.auth() };
+    let peers = Peers::auth(world.auth());
     let service = storage::build(rules, world.ports.clone(), peers);
     let scans = scans_client::ScansClient::new(Peer::within(&service));
     let ask = |role| world.by_role(world.hospital, role, ScanRef { id: scan.id.clone() });
@@ -259,7 +288,15 @@ pub async fn a_tail_that_was_cut_off_is_found_by_what_was_anchored(world: World)
 pub async fn an_anchor_is_read_from_the_object_store_as_it_was_written(world: World) {
     world.accept(Upload::of("a head")).await.unwrap();
     let heads = trail::heads(&world.ports.database).await.unwrap();
-    let anchor = trail::Anchor { at_ms: 7, storage: heads.clone(), accounts: vec![] };
+    let unsigned =
+        trail::Anchor { at_ms: 7, storage: heads.clone(), accounts: vec![], signature: None };
+    let signature = trail::AnchorSignature { key_id: "k".into(), value: "ab".into() };
+    let anchor = trail::Anchor { signature: Some(signature), ..unsigned.clone() };
+    // What is signed does not change by being signed; and as versions before have written it, it is read.
+    assert_eq!(anchor.sha256().unwrap(), unsigned.sha256().unwrap());
+    let earlier = unsigned.to_json().unwrap();
+    assert!(!String::from_utf8_lossy(&earlier).contains("signature"));
+    assert_eq!(serde_json::from_slice::<trail::Anchor>(&earlier).unwrap(), unsigned);
     let blobs = &world.ports.blobs;
     let mut staging = blobs.stage().await.unwrap();
     staging.write(anchor.to_json().unwrap().into()).await.unwrap();

@@ -109,7 +109,7 @@ impl World {
             ports.queue.create_group(event, GROUP).await.unwrap();
         }
 
-        let service = storage::build(rules.clone(), ports.clone(), Peers { auth: issuer.peer() });
+        let service = storage::build(rules.clone(), ports.clone(), Peers::auth(issuer.peer()));
         let peer = Peer::within(&service);
         let _stop = serve(service).await;
         World {
@@ -139,7 +139,7 @@ impl World {
     /// Storage as it is without a key ring, and was before there were keys.
     pub fn without_keys(&self) -> ScansClient<Peer> {
         let ports = Ports { keys: None, ..self.ports.clone() };
-        let service = storage::build(self.rules.clone(), ports, Peers { auth: self.auth() });
+        let service = storage::build(self.rules.clone(), ports, Peers::auth(self.auth()));
         ScansClient::new(Peer::within(&service))
     }
 

@@ -71,6 +71,7 @@ const TABLE: &str = "
     auth Tenants/Export             | O     | tenant_id=tenant
     auth AuditTrail/List            | A     |                 | ok
     auth AuditTrail/Heads           | *
+    auth AuditTrail/Read            | D
 
     storage Scans/Accept            | V:CIA
     storage Scans/Get               | CIA   | id=scan         | ok
@@ -100,6 +101,8 @@ const TABLE: &str = "
     storage Learning/ReadOriginal   | V:SA  | id=scan
     storage AuditTrail/List         | A     |                 | ok
     storage AuditTrail/NoteOwn      | @
+    storage AuditTrail/Heads        | D
+    storage AuditTrail/Read         | D
     storage SeriesRules/List        | CIA   |                 | ok
     storage SeriesRules/Add         | A
     storage SeriesRules/Remove      | A     | id=rule
@@ -154,6 +157,7 @@ const TABLE: &str = "
     registry Routing/RecordEvaluation | W
     registry Routing/RecordComparison | W
     registry Routing/SignResult     | W
+    registry Routing/SignAnchor     | W
 
     drift Drift/CreateReport        | SA
     drift Drift/GetReport           | SA    | id=report

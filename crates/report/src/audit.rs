@@ -1,21 +1,51 @@
-//! Entries as audit messages (DICOM PS3.15, A.5.1), as IHE's Audit Trail and Node Authentication takes them.
+//! Entries of the audit trail as audit messages (DICOM PS3.15, A.5.1), as IHE's Audit Trail and Node Authentication takes them.
+
+pub mod kinds;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{AuditEntry, kinds};
+/// What a message says of an entry.
+#[derive(Clone, Debug, Default)]
+pub struct Entry {
+    /// Unique in the hospital: which trail, and the position in it.
+    pub id: String,
+    /// Whose trail it is, by the hospital's id.
+    pub site: String,
+    /// When (RFC 3339, in UTC).
+    pub at: Option<String>,
+    /// What was done, such as `scan.identity.read`.
+    pub action: String,
+    /// The id of who did it; None: nobody who is known.
+    pub subject: Option<String>,
+    /// What people called them then.
+    pub name: Option<String>,
+    /// Their roles then.
+    pub roles: Vec<String>,
+    /// The id of what it was done to.
+    pub object: Option<String>,
+    /// From where.
+    pub origin: Option<String>,
+    /// Why, in their own words.
+    pub reason: Option<String>,
+    /// What else there is to say.
+    pub detail: Option<String>,
+    /// The digest of the entry, which has in it that of the one before.
+    pub sha256: String,
+}
 
-/// Around several messages: the standard has one document for each.
+/// Before several messages in one document: the standard has one for each.
 pub const BEGIN: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<AuditMessages>\n";
+/// Behind them.
 pub const END: &str = "</AuditMessages>\n";
 
-/// The entry's message.
-pub fn message(entry: &AuditEntry) -> String {
-    let parts = [event(entry), participant(entry), source(), object(entry)];
+/// The entry's message, in one line that ends.
+pub fn message(entry: &Entry) -> String {
+    let parts = [event(entry), participant(entry), source(entry), object(entry)];
     format!("<AuditMessage>{}</AuditMessage>\n", parts.concat())
 }
 
-fn event(entry: &AuditEntry) -> String {
+fn event(entry: &Entry) -> String {
     let kind = kinds::of(&entry.action);
     let (at, outcome) = (said(entry.at.as_ref()), kind.outcome);
     let mut types = coded("EventTypeCode", &entry.action, "medseg", &entry.action);
@@ -31,7 +61,7 @@ fn event(entry: &AuditEntry) -> String {
     )
 }
 
-fn participant(entry: &AuditEntry) -> String {
+fn participant(entry: &Entry) -> String {
     let mut attributes = format!("UserID=\"{}\"", said(entry.subject.as_ref()));
     if let Some(name) = &entry.name {
         attributes.push_str(&format!(" UserName=\"{}\"", escaped(name)));
@@ -49,17 +79,19 @@ fn participant(entry: &AuditEntry) -> String {
     format!("<ActiveParticipant {attributes}>{roles}</ActiveParticipant>")
 }
 
-fn source() -> String {
+/// Several hospitals may have their entries in one repository.
+fn source(entry: &Entry) -> String {
     // 4: an application server.
     let code = "<AuditSourceTypeCode csd-code=\"4\"/>";
     format!(
-        "<AuditSourceIdentification AuditSourceID=\"medseg\">{code}</AuditSourceIdentification>"
+        "<AuditSourceIdentification AuditEnterpriseSiteID=\"{}\" AuditSourceID=\"medseg\">{code}</AuditSourceIdentification>",
+        escaped(&entry.site)
     )
 }
 
 /// What it was done to: a system object (2) that is a report (3), a scan's result, or whatever has that id.
-fn object(entry: &AuditEntry) -> String {
-    let id = entry.object.clone().unwrap_or_else(|| entry.id());
+fn object(entry: &Entry) -> String {
+    let id = entry.object.as_ref().unwrap_or(&entry.id);
     let of = coded("ParticipantObjectIDTypeCode", "id", "medseg", "medseg's own id");
     let mut details = detail("sha256", &entry.sha256);
     if let Some(said) = &entry.detail {
@@ -67,8 +99,8 @@ fn object(entry: &AuditEntry) -> String {
     }
     format!(
         "<ParticipantObjectIdentification ParticipantObjectID=\"{}\" ParticipantObjectTypeCode=\"2\" ParticipantObjectTypeCodeRole=\"3\">{of}<ParticipantObjectName>{}</ParticipantObjectName>{details}</ParticipantObjectIdentification>",
-        escaped(&id),
-        escaped(&entry.id()),
+        escaped(id),
+        escaped(&entry.id),
     )
 }
 
@@ -107,8 +139,25 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::entry;
     use super::*;
+
+    fn entry() -> Entry {
+        let some = |text: &str| Some(text.to_owned());
+        Entry {
+            id: "scans-7".into(),
+            site: "hospital-1".into(),
+            at: some("2023-11-14T22:13:20.000Z"),
+            action: "scan.identity.read".into(),
+            subject: some("user-1"),
+            name: some("ada & co"),
+            roles: vec!["clinician".into(), "admin".into()],
+            object: some("scan-1"),
+            origin: some("10.0.0.7"),
+            reason: some("on <call>"),
+            detail: None,
+            sha256: "ab".into(),
+        }
+    }
 
     #[test]
     fn a_message_says_who_what_from_where_and_why() {
@@ -118,7 +167,9 @@ mod tests {
             "<EventID csd-code=\"110110\" codeSystemName=\"DCM\" originalText=\"Patient Record\"/>",
             "UserName=\"ada &amp; co\" UserIsRequestor=\"true\" NetworkAccessPointID=\"10.0.0.7\"",
             "originalText=\"on &lt;call&gt;\"",
+            "AuditEnterpriseSiteID=\"hospital-1\" AuditSourceID=\"medseg\"",
             "ParticipantObjectID=\"scan-1\"",
+            "<ParticipantObjectName>scans-7</ParticipantObjectName>",
         ] {
             assert!(message.contains(part), "{part}: {message}");
         }

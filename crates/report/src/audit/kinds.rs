@@ -5,6 +5,7 @@
 pub struct Kind {
     /// In the scheme DCM (CID 400).
     pub code: &'static str,
+    /// What the code means, in DICOM's words.
     pub meaning: &'static str,
     /// C, R, U, D or E.
     pub action: &'static str,
