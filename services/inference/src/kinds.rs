@@ -8,9 +8,10 @@ use domain::{Priority, Result};
 use imaging::picker::shown_tiles;
 use imaging::{ImageKind, Volume};
 
-use crate::model::{Prediction, Whose};
+use crate::cores::Whose;
+use crate::in_hand::InHand;
+use crate::model::Prediction;
 use crate::serving::Serving;
-use crate::shadow::InHand;
 
 pub use rpc::server;
 

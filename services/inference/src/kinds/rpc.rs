@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use domain::limits::SHOWN_SLICES_BYTES_MAX;
 use domain::{Error, ErrorKind, Result};
-use imaging::{Format, Geometry, ImageKind, Modality, Orientation, Shape, Volume};
+use imaging::{Format, Geometry, ImageKind, Modality, Orientation, Protocol, Shape, Volume};
 use proto::inference::v1::kinds_server::{Kinds as Wire, KindsServer};
 use proto::inference::v1::shown_part::Part;
 use proto::inference::v1::{KindProbability, ShownHeader, ShownPart, ToldKind};
@@ -84,6 +84,7 @@ async fn received(mut parts: Streaming<ShownPart>) -> Result<Volume> {
         window: [0.0, 1.0],
         remarks: Vec::new(),
         stored: Orientation::default(),
+        protocol: Protocol::default(),
     })
 }
 
