@@ -37,7 +37,7 @@ use proto::auth::second_factors_server::SecondFactorsServer;
 use proto::auth::tenants_server::TenantsServer;
 use secrecy::{ExposeSecret, SecretString};
 use service::claims::Verifier;
-use service::{Service, check};
+use service::{GatewayProof, Service, check};
 use tonic::service::Routes;
 use url::Url;
 
@@ -89,6 +89,11 @@ pub struct Config {
     /// the workers' secret; without it, it cannot.
     #[arg(long, env, hide_env_values = true)]
     pub delivery_secret: Option<SecretString>,
+
+    /// By what auth knows the gateway, whose word alone it takes of the address that somebody signs in from: 32 characters or more, the
+    /// same as the gateway's, and no other's. Without it, and without TLS_CALLERS, everybody behind one gateway counts as at one address.
+    #[arg(long, env, hide_env_values = true)]
+    pub gateway_secret: Option<SecretString>,
 
     /// The password of the administrator that the first start makes: by the environment, where other users of the machine do not
     /// see it. Without it one is made and printed, and must be changed at the first sign-in.
@@ -178,7 +183,8 @@ pub async fn open(
 fn check_own(config: &Config) -> Result<()> {
     let service = config.service_secret.as_ref().map(ExposeSecret::expose_secret);
     let delivery = config.delivery_secret.as_ref().map(ExposeSecret::expose_secret);
-    for (name, secret) in [("service", service), ("delivery", delivery)] {
+    let gateway = config.gateway_secret.as_ref().map(ExposeSecret::expose_secret);
+    for (name, secret) in [("service", service), ("delivery", delivery), ("gateway", gateway)] {
         if secret.is_some_and(|secret| secret.len() < MIN_SERVICE_SECRET) {
             let short = format!("the {name} secret is shorter than 32 characters");
             return Err(ErrorKind::Invalid.error(short));
@@ -186,6 +192,10 @@ fn check_own(config: &Config) -> Result<()> {
     }
     if service.is_some() && service == delivery {
         let same = "the delivery secret is the service secret: delivery needs one of its own";
+        return Err(ErrorKind::Invalid.error(same));
+    }
+    if gateway.is_some() && [service, delivery].contains(&gateway) {
+        let same = "the gateway secret is another's: the gateway needs one of its own";
         return Err(ErrorKind::Invalid.error(same));
     }
     Ok(())
@@ -232,6 +242,7 @@ pub fn build(config: Config, ports: Ports) -> Service {
     Service {
         name: "auth",
         grpc,
+        gateway: Some(GatewayProof::by(config.gateway_secret.as_ref())),
         readiness: vec![("database".into(), answers)],
         ..Default::default()
     }

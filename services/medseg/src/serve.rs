@@ -333,6 +333,8 @@ async fn auth(
         previous_key: None,
         service_secret: Some(service_secret.clone()),
         delivery_secret: Some(delivery_secret.clone()),
+        // Within this process, nobody else calls.
+        gateway_secret: None,
         first_password,
         first_tenant: "first hospital".to_owned(),
         rules,

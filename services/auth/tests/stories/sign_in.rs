@@ -108,6 +108,12 @@ async fn auth_refuses_to_start_on_a_secret_that_could_be_guessed() {
         let opened = auth::open(&config, setting.clock.clock(), service::system_random()).await;
         assert_eq!(refusal(opened.map(drop)).0, ErrorKind::Invalid, "{secret}");
     }
+    // What vouches for everybody's address is nobody else's secret either.
+    for secret in ["short", SERVICE_SECRET] {
+        let config = auth::Config { gateway_secret: Some(secret.into()), ..setting.config.clone() };
+        let opened = auth::open(&config, setting.clock.clock(), service::system_random()).await;
+        assert_eq!(refusal(opened.map(drop)).0, ErrorKind::Invalid, "{secret}");
+    }
     let secret = "the secret that delivery alone signs in with";
     let config = auth::Config { delivery_secret: Some(secret.into()), ..setting.config.clone() };
     let (peer, _) = start(&config, &setting.clock).await;
