@@ -205,7 +205,7 @@ fn check_own(config: &Config) -> Result<()> {
 pub fn build(config: Config, ports: Ports) -> Service {
     let Ports { database, accounts, keys, sealer, providers, clock, random } = ports;
     let door = rpc::Door {
-        verifier: Verifier::with_keys(keys.public, clock.clone()),
+        verifier: Verifier::with_keys(keys.public, clock.clone()).of("auth"),
         database: database.clone(),
     };
     let own = [

@@ -10,6 +10,9 @@ use crate::sessions::{ByProvider, Refreshed, Sessions};
 use crate::throttle::Throttle;
 use crate::{audit, passwords};
 
+/// No service has a longer name.
+const SERVICE_BYTES_MAX: usize = 32;
+
 /// The ways to a pair of tokens.
 pub struct SignIn {
     pub accounts: Accounts,
@@ -255,16 +258,25 @@ impl SignIn {
         Ok(self.tokens(&user.grant(), successor))
     }
 
-    /// An access token without a session behind it: API clients sign in again instead.
-    pub fn client(&self, grant: &Grant) -> Tokens {
-        self.tokens(grant, String::new())
+    /// An access token without a session behind it: API clients sign in again instead. At that service alone, where one is named.
+    pub fn client(&self, grant: &Grant, service: &str) -> Result<Tokens> {
+        if service.len() > SERVICE_BYTES_MAX
+            || !service.bytes().all(|byte| byte.is_ascii_lowercase())
+        {
+            return Err(ErrorKind::Invalid.error("no service has that name"));
+        }
+        let access_token = grant.sign_for(service, &self.key, self.clock.now_ms());
+        Ok(tokens(access_token, String::new()))
     }
 
     fn tokens(&self, grant: &Grant, refresh_token: String) -> Tokens {
-        let access_token = grant.sign(&self.key, self.clock.now_ms());
-        let expires_in_s = LIFETIME_S as u32;
-        Tokens { access_token, expires_in_s, refresh_token, ..Tokens::default() }
+        tokens(grant.sign(&self.key, self.clock.now_ms()), refresh_token)
     }
+}
+
+fn tokens(access_token: String, refresh_token: String) -> Tokens {
+    let expires_in_s = LIFETIME_S as u32;
+    Tokens { access_token, expires_in_s, refresh_token, ..Tokens::default() }
 }
 
 /// One answer, so that nobody learns which names exist.

@@ -211,18 +211,17 @@ pub fn build(settings: Settings, ports: Ports, peers: Peers) -> Result<Service> 
         noted: Arc::default(),
     };
     let post = Post::new(&rules)?;
-    let handed = Handed {
-        storage: HandoverClient::new(peers.storage),
-        token: ServiceToken::of_delivery(peers.auth.clone(), delivery_secret, clock.clone()),
-    };
-    let hospitals = Hospitals::new(peers.auth.clone(), handed.token.clone(), clock.clone());
+    let own = ServiceToken::of_delivery(peers.auth.clone(), delivery_secret, clock.clone());
+    let handed =
+        Handed { storage: HandoverClient::new(peers.storage), token: own.towards("storage") };
+    let hospitals = Hospitals::new(peers.auth.clone(), own.towards("auth"), clock.clone());
     let ways = Ways {
         handed: handed.clone(),
         hospitals: hospitals.clone(),
         post: post.clone(),
         dial: Dial::new(&rules)?,
     };
-    let verifier = Verifier::new(peers.auth, clock);
+    let verifier = Verifier::new(peers.auth, clock).of("delivery");
     let workers = vec![
         hear(store.clone(), queue.clone(), SCAN_COMPLETED, News::completed),
         hear(store.clone(), queue.clone(), DRIFT_DETECTED, News::detected),

@@ -209,7 +209,7 @@ pub struct Peers {
 /// Builds the service.
 pub fn build(rules: Rules, ports: Ports, peers: Peers) -> Service {
     describe();
-    let verifier = Verifier::new(peers.auth.clone(), ports.clock.clone());
+    let verifier = Verifier::new(peers.auth.clone(), ports.clock.clone()).of("storage");
     let readiness = readiness(&ports);
     let (queue, interval) = (ports.queue.clone(), Duration::from_secs(rules.sweep_s.into()));
     let store = Store::new(rules, ports);

@@ -137,7 +137,7 @@ impl Setting {
 
     pub async fn client(&self, id: &str, secret: &str) -> Result<Tokens, Error> {
         let (client_id, client_secret) = (id.to_owned(), secret.to_owned());
-        let request = ClientCredentialsRequest { client_id, client_secret };
+        let request = ClientCredentialsRequest { client_id, client_secret, ..Default::default() };
         plain(self.auth.clone().client_credentials(request).await)
     }
 

@@ -75,6 +75,15 @@ async fn the_workers_sign_in_with_the_configured_secret_only(setting: Setting) {
     let claims = setting.verifier.verify(&token.get().await.unwrap()).await.unwrap();
     assert_eq!(claims.roles, [Role::Service]);
     assert_eq!(claims.tenant().id(), service_tenant());
+    let for_storage = token.towards("storage").get().await.unwrap();
+    let at = |service| setting.verifier.clone().of(service);
+    assert_eq!(at("storage").verify(&for_storage).await.unwrap().roles, [Role::Service]);
+    for other in ["registry", "auth", ""] {
+        let refused = at(other).verify(&for_storage).await;
+        assert_eq!(refusal(refused).0, ErrorKind::Unauthenticated, "{other:?}");
+    }
+    let nowhere = token.towards("storage\n").get().await;
+    assert_eq!(refusal(nowhere).0, ErrorKind::Invalid);
     for secret in ["", "guess", &SERVICE_SECRET[1..]] {
         let (kind, _) = refusal(setting.client(SERVICE_CLIENT, secret).await);
         assert_eq!(kind, ErrorKind::Unauthenticated, "{secret:?}");
