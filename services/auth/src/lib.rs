@@ -108,7 +108,7 @@ pub struct Config {
     pub rules: Rules,
 }
 
-/// How hospitals' own providers of identities are reached, and where those whom they send come back to.
+/// How hospitals' own providers of identities are reached, where those whom they send come back to, and which passwords are none.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[group(id = "auth_rules")]
 pub struct Rules {
@@ -124,6 +124,11 @@ pub struct Rules {
     /// Authorities that providers' certificates may be signed by, beside those of the system (PEM).
     #[arg(long, env)]
     pub provider_authorities: Option<PathBuf>,
+
+    /// A file of passwords that others have lost, of which none is taken as a new one: SHA-1 digests in ascending order, one a line, as Have I
+    /// Been Pwned hands it out ("ordered by hash"). It is searched where it lies, and nobody outside is asked.
+    #[arg(long, env)]
+    pub breached_passwords: Option<PathBuf>,
 }
 
 /// The address of a page: by TLS, unless it is this very machine's.
@@ -162,13 +167,16 @@ pub async fn open(
     check_own(config)?;
     // A setting that is empty, as in compose files, is none.
     let chosen = config.first_password.as_ref().filter(|chosen| !chosen.expose_secret().is_empty());
+    let breached = passwords::breached_at(config.rules.breached_passwords.as_deref())?;
     if let Some(chosen) = chosen {
-        passwords::check(chosen.expose_secret(), first_start::USER_NAME)
+        let chosen = chosen.expose_secret();
+        passwords::check(chosen, first_start::USER_NAME)
+            .and_then(|()| breached.as_ref().map_or(Ok(()), |list| list.refuse(chosen)))
             .map_err(|why| ErrorKind::Invalid.error(format!("FIRST_PASSWORD: {why}")))?;
     }
     let keys = Keys::open(&config.signing_key, config.previous_key.as_deref(), &random)?;
     let database = db::connect(config.database_url.expose_secret(), &MIGRATIONS).await?;
-    let accounts = Accounts::new(database.clone(), clock.clone(), random.clone()).await?;
+    let accounts = Accounts::new(database.clone(), clock.clone(), random.clone(), breached).await?;
     revocations::sweep(&database, clock.now_ms()).await?;
     let sealer = Arc::new(Sealer::new(&keys.signing, keys.previous.as_ref(), random.clone())?);
     sealed::renew(&database, &sealer).await?;

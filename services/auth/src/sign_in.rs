@@ -5,10 +5,10 @@ use proto::auth::Tokens;
 use service::claims::{Grant, LIFETIME_S, SigningKey};
 
 use crate::accounts::{Accounts, Credentials, acceptable, no_such_user};
+use crate::audit;
 use crate::second_factor::{Answer, Enrolment, Factors, begun_already};
 use crate::sessions::{ByProvider, Refreshed, Sessions};
 use crate::throttle::Throttle;
-use crate::{audit, passwords};
 
 /// No service has a longer name.
 const SERVICE_BYTES_MAX: usize = 32;
@@ -225,7 +225,7 @@ impl SignIn {
         if new == old {
             return Err(ErrorKind::Invalid.error("the new password is the old one"));
         }
-        passwords::check(new, &user.user_name)?;
+        self.accounts.passwords.check(new, &user.user_name).await?;
         audit::known(user);
         self.accounts.set_password(user, new).await?;
         tracing::info!(tenant.id = %user.tenant, user.id = %user.id, "a user changed the password");

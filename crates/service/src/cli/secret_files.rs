@@ -1,13 +1,11 @@
-//! Secrets from files: beside each setting `NAME` that is one, `NAME_FILE` names a file that holds it. The environment of a process is
+//! Secrets from files: beside each setting `NAME` whose value help does not show, `NAME_FILE` names a file that holds it. The environment of a process is
 //! shown to whoever may look at it, and handed down to its children; a file is neither.
 
-use std::any::TypeId;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::Path;
 
 use clap::{Arg, Command};
-use secrecy::SecretString;
 
 /// What the environment says of a name.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
@@ -41,9 +39,9 @@ pub fn read(
 
 /// What the file holds that the environment names for this setting, if it is a secret and one is named.
 fn secret(argument: &Arg, environment: Environment<'_>) -> Result<Option<String>, String> {
-    let is_secret = argument.get_value_parser().type_id() == TypeId::of::<SecretString>();
     let name = argument.get_env().and_then(OsStr::to_str);
-    let Some(name) = name.filter(|_| is_secret) else { return Ok(None) };
+    let secret = name.filter(|_| argument.is_hide_env_values_set());
+    let Some(name) = secret else { return Ok(None) };
     let file = format!("{name}_FILE");
     // Orchestrators cannot leave a variable out: an empty one says nothing.
     let said = |name: &str| environment(name).filter(|value| !value.is_empty());
