@@ -176,7 +176,9 @@ mod tests {
             assert!(check(good, "ada").is_ok(), "{good}");
         }
         let long = "abcd ".repeat(26);
-        for bad in ["short", "elevenchars", "Password1234", "aaaaaaaaaaaa", "lovelace-1815", &long]
+        let quoted = "Correct horse battery staple";
+        for bad in
+            [quoted, "short", "elevenchars", "Password1234", "aaaaaaaaaaaa", "lovelace-1815", &long]
         {
             assert_eq!(check(bad, "lovelace").unwrap_err().kind(), ErrorKind::Invalid, "{bad}");
         }
