@@ -77,6 +77,7 @@ start() {
 }
 
 secret=$(head -c 24 /dev/urandom | od -An -tx1 | tr -d ' \n')
+gateway_secret=$(head -c 24 /dev/urandom | od -An -tx1 | tr -d ' \n')
 delivery_secret=$(head -c 24 /dev/urandom | od -An -tx1 | tr -d ' \n')
 models=$PWD/models/medseg-mr
 export AUTH_URL STORAGE_URL INGEST_URL REGISTRY_URL DRIFT_URL DELIVERY_URL INFERENCE_URL QUEUE_URL=$TEST_AMQP_URL
@@ -87,7 +88,7 @@ start objects gcs "$bucket" --folder "$folder/objects"
 password=$(head -c 8 /dev/urandom | od -An -tx1 | tr -d ' \n')
 # Secrets go by the environment of each: other users of the machine see arguments.
 FIRST_PASSWORD=$password DATABASE_URL=$(database auth) SERVICE_SECRET=$secret DELIVERY_SECRET=$delivery_secret \
-    start auth auth "$auth" --signing-key "$folder/key.pem"
+    GATEWAY_SECRET=$gateway_secret start auth auth "$auth" --signing-key "$folder/key.pem"
 DATABASE_URL=$(database storage) SERVICE_SECRET=$secret \
     start storage storage "$storage" --blob-url "gs://medseg?endpoint=$(url "$bucket")"
 SERVICE_SECRET=$secret start ingest ingest "$ingest" --spool "$folder/spool"
@@ -99,7 +100,7 @@ DATABASE_URL=$(database delivery) DELIVERY_SECRET=$delivery_secret start deliver
 for worker in "$worker1" "$worker2"; do
     SERVICE_SECRET=$secret start "inference-$worker" inference "$worker"
 done
-start gateway gateway "$gateway"
+GATEWAY_SECRET=$gateway_secret start gateway gateway "$gateway"
 
 say "making a phantom: a head with a lesion of known size"
 "$MESH_PROGRAMS/medseg" phantom --format dicom --slices 1 --out "$folder/phantom.dcm" >"$folder/truth.json"

@@ -62,7 +62,7 @@ class Mesh:
         address = {service: f"127.0.0.1:{free_port()}" for service in services}
         urls = {f"{service.upper()}_URL": f"http://{at}" for service, at in address.items()}
         common = {**os.environ, **self.settings, **settings, **urls, "QUEUE_URL": os.environ["TEST_AMQP_URL"]}
-        common |= {"SERVICE_SECRET": SECRET, "DELIVERY_SECRET": SECRET[::-1], "FIRST_PASSWORD": FIRST_PASSWORD, "SPOOL": f"{self.folder}/spool", "MODEL_URL": "threshold:", "RESEARCH": "true"}
+        common |= {"SERVICE_SECRET": SECRET, "DELIVERY_SECRET": SECRET[::-1], "GATEWAY_SECRET": SECRET + SECRET, "FIRST_PASSWORD": FIRST_PASSWORD, "SPOOL": f"{self.folder}/spool", "MODEL_URL": "threshold:", "RESEARCH": "true"}
         for service in services:
             probes = f"127.0.0.1:{free_port()}"
             own = {"LISTEN": address[service], "PROBES": probes, "DATABASE_URL": self.settings.get(f"{service.upper()}_DATABASE_URL", "")}

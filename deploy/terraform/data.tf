@@ -49,7 +49,7 @@ resource "google_kms_crypto_key_iam_member" "scans" {
   member        = google_service_account.service["storage"].member
 }
 
-# The user `medseg` is made by hand, with the password of the chart's Secret: what Terraform knows stands in its state.
+# Users, one for each service, are made by hand, with the passwords of the chart's Secret: what Terraform knows stands in its state.
 resource "google_sql_database_instance" "medseg" {
   name                = "medseg"
   region              = var.region

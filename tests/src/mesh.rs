@@ -101,6 +101,7 @@ impl Mesh {
         }
         let secret = "the secret that the workers of this test sign in with".to_owned();
         let delivery_secret = "the secret that delivery alone signs in with here".to_owned();
+        let gateway_secret = "the secret that the gateway alone shows to auth".to_owned();
         let option = |name: &str, value: String| format!("--{name}={value}");
 
         let mut parts: Vec<Part> = Vec::new();
@@ -139,6 +140,9 @@ impl Mesh {
             }
             if ["auth", "ingest", "inference", "drift", "storage"].contains(&service) {
                 say("service-secret", secret.clone());
+            }
+            if ["auth", "gateway"].contains(&service) {
+                say("gateway-secret", gateway_secret.clone());
             }
             if ["auth", "delivery"].contains(&service) {
                 say("delivery-secret", delivery_secret.clone());

@@ -45,11 +45,12 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// A head at 0.5 mm in every direction fits; the voxels then need 256 MiB.
+    /// A head at 0.5 mm in every direction fits; the voxels then need 256 MiB. One slice needs 64 MiB at most: packed, a picture of that
+    /// size may have a few kilobytes.
     fn default() -> Limits {
         // A series may come as one file for each slice.
         let (bytes, slices) = ((UPLOAD_MIB_DEFAULT as usize) << 20, UPLOAD_FILES_MAX);
-        Limits { bytes, voxels: 64 << 20, side: 8192, slices }
+        Limits { bytes, voxels: 64 << 20, side: 4096, slices }
     }
 }
 
@@ -383,6 +384,14 @@ mod tests {
         ] {
             assert_eq!(filled(voxels), voxels);
         }
+    }
+
+    #[test]
+    fn one_slice_has_a_quarter_of_the_voxels_of_a_volume_at_most() {
+        let limits = Limits::default();
+        assert!(limits.shape(1, 4096, 4096).is_ok());
+        assert!(limits.shape(1, 4096, 4097).is_err() && limits.shape(1, 4097, 64).is_err());
+        assert!(limits.shape(4, 4096, 4096).is_ok());
     }
 
     #[test]

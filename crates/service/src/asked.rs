@@ -1,10 +1,15 @@
 //! From where a call comes, and why: what each service tells the next, so that an entry of the audit trail can say it.
 
-use axum::extract::Request;
+use std::net::SocketAddr;
+
+use axum::extract::{ConnectInfo, Request};
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
+use domain::{ErrorKind, Result};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use platform::trail::{self, Asker, Circumstances};
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
 use tonic::service::Routes;
 
 use crate::claims::{Claims, ORIGIN, REASON};
@@ -12,12 +17,62 @@ use crate::claims::{Claims, ORIGIN, REASON};
 /// What is kept of a reason, each character being four bytes at most, percent-encoded.
 const TOLD_BYTES_MAX: usize = 6000;
 
-/// The same routes; whatever is done for a call knows from where it comes, and why.
-pub(crate) fn told(grpc: Routes) -> Routes {
-    grpc.into_axum_router().layer(from_fn(within)).into()
+/// The metadata by which the gateway shows who it is.
+pub(crate) const GATEWAY: &str = "medseg-gateway-secret";
+
+/// By what a service knows the gateway, where it takes no other's word of the address that a call comes from.
+#[derive(Clone)]
+pub struct GatewayProof(Option<[u8; 32]>);
+
+impl GatewayProof {
+    /// By this secret. Without one, every call over the network comes from where its connection comes from.
+    pub fn by(secret: Option<&SecretString>) -> GatewayProof {
+        GatewayProof(secret.map(|secret| Sha256::digest(secret.expose_secret()).into()))
+    }
+
+    /// Whether there is a secret to show.
+    pub(crate) fn is_possible(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Puts the connection's own address in the place of what the call says of it, unless the gateway says it.
+    fn locate(&self, request: &mut Request) {
+        let shown = request.headers_mut().remove(GATEWAY);
+        let connection = request.extensions().get::<ConnectInfo<SocketAddr>>();
+        // A call within the process has none.
+        let Some(ConnectInfo(address)) = connection.copied() else { return };
+        // Digests: how long they take to compare tells nothing of the secret.
+        let digest = shown.map(|shown| <[u8; 32]>::from(Sha256::digest(shown.as_bytes())));
+        if digest.is_some() && digest == self.0 {
+            return;
+        }
+        if let Ok(own) = HeaderValue::try_from(address.ip().to_canonical().to_string()) {
+            request.headers_mut().insert(ORIGIN, own);
+        }
+    }
 }
 
-async fn within(request: Request, next: Next) -> Response {
+/// The gateway's secret as a call shows it. `Invalid` where no header can carry it.
+pub(crate) fn shown(secret: &SecretString) -> Result<HeaderValue> {
+    let value = HeaderValue::try_from(secret.expose_secret());
+    let mut value = value.map_err(|_| {
+        ErrorKind::Invalid.error("GATEWAY_SECRET has characters that a header cannot carry")
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// The same routes; whatever is done for a call knows from where it comes, and why. Where there is a proof of the gateway, no other's word
+/// is taken of the former.
+pub(crate) fn told(grpc: Routes, gateway: Option<GatewayProof>) -> Routes {
+    let layer = from_fn(move |request: Request, next: Next| within(gateway.clone(), request, next));
+    grpc.into_axum_router().layer(layer).into()
+}
+
+async fn within(gateway: Option<GatewayProof>, mut request: Request, next: Next) -> Response {
+    if let Some(gateway) = gateway {
+        gateway.locate(&mut request);
+    }
     let [origin, reason] = [ORIGIN, REASON].map(|name| said(request.headers(), name));
     trail::asked(Circumstances::new(origin, reason), next.run(request)).await
 }

@@ -34,7 +34,7 @@ mod turns;
 pub mod wire;
 mod worker;
 
-pub use asked::{decoded, encoded};
+pub use asked::{GatewayProof, decoded, encoded};
 pub use drain::drain;
 pub use erased::ErasedScan;
 pub use event::{CloudEvent, Origin};
@@ -76,6 +76,9 @@ pub struct Service {
     pub workers: Vec<Worker>,
     /// The way to it, where people call it; peers call all others, by the mesh's own certificates.
     pub public: Option<Public>,
+    /// By what it knows the gateway, where it takes no other's word, over the network, of the address that a call comes from. Where callers
+    /// are named by their certificates (`TLS_CALLERS`), each of them is believed.
+    pub gateway: Option<GatewayProof>,
     /// How long its workers may take to finish what they have in hand, once it is told to stop; a few seconds at least.
     pub drain: Duration,
     /// What must answer before it is ready; the names appear in `/readyz`. Its own only, such as its database: who waits for

@@ -6,6 +6,7 @@ use futures::future::BoxFuture;
 use http::uri::Scheme;
 use http::{HeaderMap, HeaderValue, Request, Response, Uri};
 use platform::deadline;
+use secrecy::SecretString;
 use tokio::time::timeout_at;
 use tonic::Status;
 use tonic::body::Body;
@@ -75,9 +76,20 @@ impl Peer {
         ))))
     }
 
+    /// The same service, which is shown with each call that it is the gateway who calls. `Invalid` where no header can carry the secret.
+    pub fn shown(self, secret: &SecretString) -> Result<Peer> {
+        let shown = asked::shown(secret)?;
+        let showing = self.0.map_request(move |mut request: Request<Body>| {
+            request.headers_mut().insert(asked::GATEWAY, shown.clone());
+            request
+        });
+        Ok(Peer(BoxCloneSyncService::new(showing)))
+    }
+
     /// A service of this process, called as a function.
     pub fn within(service: &Service) -> Peer {
-        let routes = catch_panics(asked::told(logged(service.grpc.clone().prepare())));
+        let grpc = logged(service.grpc.clone().prepare());
+        let routes = catch_panics(asked::told(grpc, service.gateway.clone()));
         let routes = ServiceExt::<Request<Body>>::map_err(routes, BoxError::from);
         Peer(BoxCloneSyncService::new(routes.map_request(with_timeout_header)))
     }

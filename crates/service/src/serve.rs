@@ -26,7 +26,7 @@ use crate::health::Readiness;
 use crate::peer::timeout_of;
 use crate::proxies::Proxies;
 use crate::tls::Tls;
-use crate::{Identity, Service, Worker, asked, telemetry};
+use crate::{GatewayProof, Identity, Service, Worker, asked, telemetry};
 
 /// How long workers may take to finish once the process is told to stop, after its requests (`accept.rs`): together less than the
 /// ten seconds after which a container is killed, unless the service wants more.
@@ -80,7 +80,15 @@ pub async fn serve_at(
             None
         }
     };
-    let router = router(service.name, grpc, http);
+    // Who is named is a service, and none of them is a stranger.
+    let named = service.public.is_none() && identity.as_ref().is_some_and(Identity::names_callers);
+    let gateway = service.gateway.filter(|_| !named);
+    if gateway.as_ref().is_some_and(|gateway| !gateway.is_possible()) {
+        tracing::warn!(
+            "everybody behind one gateway counts as at one address: set GATEWAY_SECRET, or TLS_CALLERS"
+        );
+    }
+    let router = router(service.name, grpc, http, gateway);
 
     let (tls, proxies) = match service.public {
         Some(public) => (public.certificate.map(Tls::Public), public.proxies),
@@ -164,13 +172,13 @@ async fn finish(running: &mut JoinSet<domain::Result<()>>) -> anyhow::Result<()>
 }
 
 /// gRPC and HTTP as one router.
-fn router(name: &'static str, grpc: Routes, http: Router) -> Router {
+fn router(name: &'static str, grpc: Routes, http: Router, gateway: Option<GatewayProof>) -> Router {
     let measure = from_fn(move |request, next| telemetry::measure(name, request, next));
     let http = http
         .layer(measure.clone())
         .layer(CatchPanicLayer::custom(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response()));
     // A failure is logged within its request's span, which names the trace.
-    let grpc = asked::told(logged(grpc)).into_axum_router().layer(measure);
+    let grpc = asked::told(logged(grpc), gateway).into_axum_router().layer(measure);
     let grpc = catch_panics(grpc.into());
     // By content type, not by path: gRPC and HTTP each answer an unknown path in their own way.
     Router::new().fallback(move |request: Request| {

@@ -146,6 +146,11 @@ impl Identity {
         OWN.get()
     }
 
+    /// Whether only callers of certain names are answered.
+    pub(crate) fn names_callers(&self) -> bool {
+        self.0.callers.are_named()
+    }
+
     /// Connects to the peer at `uri`, whose certificate must name the host that is called.
     pub(crate) fn connect(&self, uri: Uri) -> Connecting {
         let mut tcp = HttpConnector::new();

@@ -10,11 +10,11 @@ use domain::{ErrorKind, ManualClock, TenantId};
 use futures::future::join_all;
 use proto::auth::{Revocation, RevocationList};
 use service::claims::testing::Issuer;
-use service::claims::{Epochs, Role, ServiceToken, Verifier};
+use service::claims::{Epochs, Role, ServiceToken, Verifier, vouched};
 use service::{Peer, Service};
 use tonic::body::Body;
 use tonic::service::Routes;
-use tonic::{Status, codegen::http};
+use tonic::{Request, Status, codegen::http};
 use tower::ServiceExt;
 
 const NOW_MS: i64 = 1_790_000_000_000;
@@ -291,6 +291,30 @@ async fn the_workers_token_is_renewed_before_it_expires_and_not_before() {
     auth.set_away(true);
     clock.advance(301_000);
     assert_eq!(token.get().await.unwrap_err().kind(), ErrorKind::Unavailable);
+}
+
+#[tokio::test]
+async fn a_token_that_is_for_one_service_is_taken_by_no_other() {
+    let clock = ManualClock::at(NOW_MS);
+    let issuer = Issuer::at(clock.clock());
+    let for_storage = issuer.service_token_for("storage");
+    for (service, takes) in
+        [("storage", true), ("registry", false), ("storage2", false), ("", false)]
+    {
+        let verifier = issuer.verifier(clock.clock()).of(service);
+        let vouched = vouched(Request::new(()), &for_storage);
+        let taken = [
+            verifier.verify(&for_storage).await.map(drop),
+            verifier.require_service(vouched.metadata()).await,
+        ];
+        for taken in taken {
+            let refused = taken.err().map(|error| error.kind());
+            let expected = (!takes).then_some(ErrorKind::Unauthenticated);
+            assert_eq!(refused, expected, "{service:?}");
+        }
+        // What names no service, as the version before signs it, is for all.
+        assert!(verifier.verify(&issuer.service_token()).await.is_ok(), "{service:?}");
+    }
 }
 
 #[tokio::test]

@@ -1,10 +1,13 @@
+use std::path::Path;
+use std::sync::Arc;
+
 use domain::limits::ACCOUNT_NAME_CHARS_MAX;
 use domain::{Clock, ErrorKind, Random, Result, TenantId, UserId};
 use platform::db::{self, BindId, Database, Run, Unit};
 use service::claims::{Epochs, Grant, Role, operator_tenant};
 use sqlx::FromRow;
 
-use crate::passwords::{self, Passwords};
+use crate::passwords::{self, Breached, Passwords};
 use crate::states::{TenantState, UserState};
 use crate::waiting::Asker;
 use crate::{MIGRATIONS, audit, roles, second_factor};
@@ -122,12 +125,23 @@ impl Accounts {
     /// Opens the accounts at `database_url`, as auth itself does.
     pub async fn open(database_url: &str, clock: Clock, random: Random) -> Result<Accounts> {
         let database = db::connect(database_url, &MIGRATIONS).await?;
-        Accounts::new(database, clock, random).await
+        Accounts::new(database, clock, random, None).await
     }
 
-    pub(crate) async fn new(database: Database, clock: Clock, random: Random) -> Result<Accounts> {
-        let passwords = Passwords::new(random.clone()).await?;
+    pub(crate) async fn new(
+        database: Database,
+        clock: Clock,
+        random: Random,
+        breached: Option<Arc<Breached>>,
+    ) -> Result<Accounts> {
+        let passwords = Passwords::new(random.clone()).await?.without(breached);
         Ok(Accounts { database, passwords, clock, random })
+    }
+
+    /// The same, which take no new password that is in the list at `path` (`BREACHED_PASSWORDS`), if one is named.
+    pub fn without_breached(self, path: Option<&Path>) -> Result<Accounts> {
+        let passwords = self.passwords.without(passwords::breached_at(path)?);
+        Ok(Accounts { passwords, ..self })
     }
 
     /// Makes a hospital; `Conflict` when there is one of that name.
@@ -198,7 +212,7 @@ impl Accounts {
         must_change: bool,
     ) -> Result<User> {
         let user_name = acceptable(user_name)?;
-        passwords::check(password, &user_name)?;
+        self.passwords.check(password, &user_name).await?;
         let password_hash = self.passwords.hash(password).await?;
         let roles = roles.to_vec();
         let to_be = UserToBe { tenant, user_name, roles, password_hash, must_change };
@@ -232,7 +246,7 @@ impl Accounts {
     /// how whoever has the database lets in the one administrator who has lost all that makes codes.
     pub async fn reset_password(&self, user_name: &str, password: &str) -> Result<()> {
         let user_name = acceptable(user_name)?;
-        passwords::check(password, &user_name)?;
+        self.passwords.check(password, &user_name).await?;
         let found = self.named(&user_name).await?;
         let user = found.ok_or_else(no_such_user)?.user;
         self.set_password(&user, password).await?;

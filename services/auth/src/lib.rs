@@ -37,7 +37,7 @@ use proto::auth::second_factors_server::SecondFactorsServer;
 use proto::auth::tenants_server::TenantsServer;
 use secrecy::{ExposeSecret, SecretString};
 use service::claims::Verifier;
-use service::{Service, check};
+use service::{GatewayProof, Service, check};
 use tonic::service::Routes;
 use url::Url;
 
@@ -90,6 +90,11 @@ pub struct Config {
     #[arg(long, env, hide_env_values = true)]
     pub delivery_secret: Option<SecretString>,
 
+    /// By what auth knows the gateway, whose word alone it takes of the address that somebody signs in from: 32 characters or more, the
+    /// same as the gateway's, and no other's. Without it, and without TLS_CALLERS, everybody behind one gateway counts as at one address.
+    #[arg(long, env, hide_env_values = true)]
+    pub gateway_secret: Option<SecretString>,
+
     /// The password of the administrator that the first start makes: by the environment, where other users of the machine do not
     /// see it. Without it one is made and printed, and must be changed at the first sign-in.
     #[arg(long, env, hide_env_values = true)]
@@ -103,7 +108,7 @@ pub struct Config {
     pub rules: Rules,
 }
 
-/// How hospitals' own providers of identities are reached, and where those whom they send come back to.
+/// How hospitals' own providers of identities are reached, where those whom they send come back to, and which passwords are none.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[group(id = "auth_rules")]
 pub struct Rules {
@@ -119,6 +124,11 @@ pub struct Rules {
     /// Authorities that providers' certificates may be signed by, beside those of the system (PEM).
     #[arg(long, env)]
     pub provider_authorities: Option<PathBuf>,
+
+    /// A file of passwords that others have lost, of which none is taken as a new one: SHA-1 digests in ascending order, one a line, as Have I
+    /// Been Pwned hands it out ("ordered by hash"). It is searched where it lies, and nobody outside is asked.
+    #[arg(long, env)]
+    pub breached_passwords: Option<PathBuf>,
 }
 
 /// The address of a page: by TLS, unless it is this very machine's.
@@ -157,13 +167,16 @@ pub async fn open(
     check_own(config)?;
     // A setting that is empty, as in compose files, is none.
     let chosen = config.first_password.as_ref().filter(|chosen| !chosen.expose_secret().is_empty());
+    let breached = passwords::breached_at(config.rules.breached_passwords.as_deref())?;
     if let Some(chosen) = chosen {
-        passwords::check(chosen.expose_secret(), first_start::USER_NAME)
+        let chosen = chosen.expose_secret();
+        passwords::check(chosen, first_start::USER_NAME)
+            .and_then(|()| breached.as_ref().map_or(Ok(()), |list| list.refuse(chosen)))
             .map_err(|why| ErrorKind::Invalid.error(format!("FIRST_PASSWORD: {why}")))?;
     }
     let keys = Keys::open(&config.signing_key, config.previous_key.as_deref(), &random)?;
     let database = db::connect(config.database_url.expose_secret(), &MIGRATIONS).await?;
-    let accounts = Accounts::new(database.clone(), clock.clone(), random.clone()).await?;
+    let accounts = Accounts::new(database.clone(), clock.clone(), random.clone(), breached).await?;
     revocations::sweep(&database, clock.now_ms()).await?;
     let sealer = Arc::new(Sealer::new(&keys.signing, keys.previous.as_ref(), random.clone())?);
     sealed::renew(&database, &sealer).await?;
@@ -178,7 +191,8 @@ pub async fn open(
 fn check_own(config: &Config) -> Result<()> {
     let service = config.service_secret.as_ref().map(ExposeSecret::expose_secret);
     let delivery = config.delivery_secret.as_ref().map(ExposeSecret::expose_secret);
-    for (name, secret) in [("service", service), ("delivery", delivery)] {
+    let gateway = config.gateway_secret.as_ref().map(ExposeSecret::expose_secret);
+    for (name, secret) in [("service", service), ("delivery", delivery), ("gateway", gateway)] {
         if secret.is_some_and(|secret| secret.len() < MIN_SERVICE_SECRET) {
             let short = format!("the {name} secret is shorter than 32 characters");
             return Err(ErrorKind::Invalid.error(short));
@@ -188,6 +202,10 @@ fn check_own(config: &Config) -> Result<()> {
         let same = "the delivery secret is the service secret: delivery needs one of its own";
         return Err(ErrorKind::Invalid.error(same));
     }
+    if gateway.is_some() && [service, delivery].contains(&gateway) {
+        let same = "the gateway secret is another's: the gateway needs one of its own";
+        return Err(ErrorKind::Invalid.error(same));
+    }
     Ok(())
 }
 
@@ -195,7 +213,7 @@ fn check_own(config: &Config) -> Result<()> {
 pub fn build(config: Config, ports: Ports) -> Service {
     let Ports { database, accounts, keys, sealer, providers, clock, random } = ports;
     let door = rpc::Door {
-        verifier: Verifier::with_keys(keys.public, clock.clone()),
+        verifier: Verifier::with_keys(keys.public, clock.clone()).of("auth"),
         database: database.clone(),
     };
     let own = [
@@ -232,6 +250,7 @@ pub fn build(config: Config, ports: Ports) -> Service {
     Service {
         name: "auth",
         grpc,
+        gateway: Some(GatewayProof::by(config.gateway_secret.as_ref())),
         readiness: vec![("database".into(), answers)],
         ..Default::default()
     }

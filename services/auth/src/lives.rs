@@ -6,7 +6,7 @@ use service::claims::{Role, operator_tenant};
 
 use crate::accounts::{self, Accounts, User, UserToBe, acceptable, hold, no_such_user};
 use crate::states::UserState;
-use crate::{audit, links, passwords, revocations, roles};
+use crate::{audit, links, revocations, roles};
 
 /// What is to be different about a user.
 #[derive(Default)]
@@ -86,7 +86,7 @@ impl Accounts {
             return Err(links::not_valid());
         }
         let user_name = user.user.user_name;
-        passwords::check(password, &user_name)?;
+        self.passwords.check(password, &user_name).await?;
         let password_hash = self.passwords.hash(password).await?;
         let now_ms = self.clock.now_ms();
         self.database

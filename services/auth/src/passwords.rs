@@ -1,5 +1,7 @@
+mod breached;
 mod commonplace;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
@@ -9,6 +11,7 @@ use domain::limits::{PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN};
 use domain::{Error, ErrorKind, Random, Result};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+pub use self::breached::Breached;
 use self::commonplace::is_commonplace;
 use crate::waiting::{Asker, Waiting};
 
@@ -45,6 +48,12 @@ pub fn check(password: &str, user_name: &str) -> Result<()> {
     Ok(())
 }
 
+/// The list at `path`, if one is named: a setting that is empty, as in compose files, names none.
+pub fn breached_at(path: Option<&Path>) -> Result<Option<Arc<Breached>>> {
+    let path = path.filter(|path| !path.as_os_str().is_empty());
+    Ok(path.map(Breached::open).transpose()?.map(Arc::new))
+}
+
 /// Hashes and compares passwords, a few at a time and never on the threads that answer calls.
 #[derive(Clone)]
 pub struct Passwords {
@@ -53,6 +62,7 @@ pub struct Passwords {
     waiting: Waiting,
     /// Compared with where there is no account, so that its absence cannot be measured.
     nobodys: Arc<str>,
+    breached: Option<Arc<Breached>>,
     random: Random,
 }
 
@@ -60,9 +70,23 @@ impl Passwords {
     pub async fn new(random: Random) -> Result<Passwords> {
         let turns = Arc::new(Semaphore::new(available_parallelism().map_or(1, usize::from)));
         let waiting = Waiting::default();
-        let passwords = Passwords { turns, waiting, nobodys: "".into(), random };
+        let passwords = Passwords { turns, waiting, nobodys: "".into(), breached: None, random };
         let nobodys = passwords.hash(&crate::secrets::secret(&passwords.random)).await?.into();
         Ok(Passwords { nobodys, ..passwords })
+    }
+
+    /// The same, which refuse what is in that list.
+    #[must_use]
+    pub fn without(self, breached: Option<Arc<Breached>>) -> Passwords {
+        Passwords { breached, ..self }
+    }
+
+    /// Refuses, in words, a new password that is too easily guessed, or that others have lost.
+    pub async fn check(&self, password: &str, user_name: &str) -> Result<()> {
+        check(password, user_name)?;
+        let Some(list) = self.breached.clone() else { return Ok(()) };
+        let password = password.to_owned();
+        tokio::task::spawn_blocking(move || list.refuse(&password)).await.map_err(hash_error)?
     }
 
     /// The hash to keep: a PHC string, which names its own parameters and salt.
@@ -152,7 +176,9 @@ mod tests {
             assert!(check(good, "ada").is_ok(), "{good}");
         }
         let long = "abcd ".repeat(26);
-        for bad in ["short", "elevenchars", "Password1234", "aaaaaaaaaaaa", "lovelace-1815", &long]
+        let quoted = "Correct horse battery staple";
+        for bad in
+            [quoted, "short", "elevenchars", "Password1234", "aaaaaaaaaaaa", "lovelace-1815", &long]
         {
             assert_eq!(check(bad, "lovelace").unwrap_err().kind(), ErrorKind::Invalid, "{bad}");
         }

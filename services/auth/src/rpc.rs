@@ -101,9 +101,10 @@ impl Auth for Rpc {
         &self,
         request: Request<ClientCredentialsRequest>,
     ) -> Result<Response<Tokens>, Status> {
-        let ClientCredentialsRequest { client_id, client_secret } = request.into_inner();
+        let ClientCredentialsRequest { client_id, client_secret, for_service } =
+            request.into_inner();
         let grant = self.clients.grant(&client_id, &client_secret).await?;
-        Ok(Response::new(self.sign_in.client(&grant)))
+        Ok(Response::new(self.sign_in.client(&grant, &for_service)?))
     }
 
     async fn refresh(&self, request: Request<RefreshRequest>) -> Result<Response<Tokens>, Status> {

@@ -5,10 +5,13 @@ use proto::auth::Tokens;
 use service::claims::{Grant, LIFETIME_S, SigningKey};
 
 use crate::accounts::{Accounts, Credentials, acceptable, no_such_user};
+use crate::audit;
 use crate::second_factor::{Answer, Enrolment, Factors, begun_already};
 use crate::sessions::{ByProvider, Refreshed, Sessions};
 use crate::throttle::Throttle;
-use crate::{audit, passwords};
+
+/// No service has a longer name.
+const SERVICE_BYTES_MAX: usize = 32;
 
 /// The ways to a pair of tokens.
 pub struct SignIn {
@@ -222,7 +225,7 @@ impl SignIn {
         if new == old {
             return Err(ErrorKind::Invalid.error("the new password is the old one"));
         }
-        passwords::check(new, &user.user_name)?;
+        self.accounts.passwords.check(new, &user.user_name).await?;
         audit::known(user);
         self.accounts.set_password(user, new).await?;
         tracing::info!(tenant.id = %user.tenant, user.id = %user.id, "a user changed the password");
@@ -255,16 +258,25 @@ impl SignIn {
         Ok(self.tokens(&user.grant(), successor))
     }
 
-    /// An access token without a session behind it: API clients sign in again instead.
-    pub fn client(&self, grant: &Grant) -> Tokens {
-        self.tokens(grant, String::new())
+    /// An access token without a session behind it: API clients sign in again instead. At that service alone, where one is named.
+    pub fn client(&self, grant: &Grant, service: &str) -> Result<Tokens> {
+        if service.len() > SERVICE_BYTES_MAX
+            || !service.bytes().all(|byte| byte.is_ascii_lowercase())
+        {
+            return Err(ErrorKind::Invalid.error("no service has that name"));
+        }
+        let access_token = grant.sign_for(service, &self.key, self.clock.now_ms());
+        Ok(tokens(access_token, String::new()))
     }
 
     fn tokens(&self, grant: &Grant, refresh_token: String) -> Tokens {
-        let access_token = grant.sign(&self.key, self.clock.now_ms());
-        let expires_in_s = LIFETIME_S as u32;
-        Tokens { access_token, expires_in_s, refresh_token, ..Tokens::default() }
+        tokens(grant.sign(&self.key, self.clock.now_ms()), refresh_token)
     }
+}
+
+fn tokens(access_token: String, refresh_token: String) -> Tokens {
+    let expires_in_s = LIFETIME_S as u32;
+    Tokens { access_token, expires_in_s, refresh_token, ..Tokens::default() }
 }
 
 /// One answer, so that nobody learns which names exist.

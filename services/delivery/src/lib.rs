@@ -242,19 +242,20 @@ pub fn build(settings: Settings, ports: Ports, peers: Peers) -> Result<Service> 
         noted: Arc::default(),
     };
     let post = Post::new(&rules)?;
+    let own = ServiceToken::of_delivery(peers.auth.clone(), delivery_secret, clock.clone());
     let handed = Handed {
         storage: HandoverClient::new(peers.storage.clone()),
-        token: ServiceToken::of_delivery(peers.auth.clone(), delivery_secret, clock.clone()),
+        token: own.towards("storage"),
     };
-    let hospitals = Hospitals::new(peers.auth.clone(), handed.token.clone(), clock.clone());
+    let hospitals = Hospitals::new(peers.auth.clone(), own.towards("auth"), clock.clone());
     let ways = Ways {
         handed: handed.clone(),
         hospitals: hospitals.clone(),
         post: post.clone(),
         dial: Dial::new(&rules)?,
     };
-    let trails = Trails::new(peers.storage, peers.auth.clone(), handed.token.clone());
-    let verifier = Verifier::new(peers.auth, clock);
+    let trails = Trails::new(peers.storage, peers.auth.clone(), &own);
+    let verifier = Verifier::new(peers.auth, clock).of("delivery");
     let mut workers = vec![
         hear(store.clone(), queue.clone(), SCAN_COMPLETED, News::completed),
         hear(store.clone(), queue.clone(), DRIFT_DETECTED, News::detected),

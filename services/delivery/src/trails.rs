@@ -35,17 +35,31 @@ impl Trail {
 pub struct Trails {
     scans: OfScans<Peer>,
     accounts: OfAccounts<Peer>,
-    token: ServiceToken,
+    of_scans: ServiceToken,
+    of_accounts: ServiceToken,
 }
 
 impl Trails {
-    pub fn new(storage: Peer, auth: Peer, token: ServiceToken) -> Trails {
-        Trails { scans: OfScans::new(storage), accounts: OfAccounts::new(auth), token }
+    pub fn new(storage: Peer, auth: Peer, own: &ServiceToken) -> Trails {
+        Trails {
+            scans: OfScans::new(storage),
+            accounts: OfAccounts::new(auth),
+            of_scans: own.towards("storage"),
+            of_accounts: own.towards("auth"),
+        }
+    }
+
+    /// For whoever keeps that trail.
+    fn token(&self, trail: Trail) -> &ServiceToken {
+        match trail {
+            Trail::Scans => &self.of_scans,
+            Trail::Accounts => &self.of_accounts,
+        }
     }
 
     /// Where each chain ends.
     pub async fn heads(&self, trail: Trail) -> Result<Vec<Head>> {
-        let request = authorised(HeadsRef {}, &self.token.get().await?);
+        let request = authorised(HeadsRef {}, &self.token(trail).get().await?);
         let heads = match trail {
             Trail::Scans => self.scans.clone().heads(request).await,
             Trail::Accounts => self.accounts.clone().heads(request).await,
@@ -61,7 +75,7 @@ impl Trails {
     /// Some entries of one chain, from that position on.
     pub async fn read(&self, trail: Trail, tenant_id: &str, from: i64) -> Result<Vec<Entry>> {
         let asked = Stretch { tenant_id: tenant_id.to_owned(), from, limit: ENTRIES_ASKED };
-        let request = authorised(asked, &self.token.get().await?);
+        let request = authorised(asked, &self.token(trail).get().await?);
         let entries = match trail {
             Trail::Scans => self.scans.clone().read(request).await?,
             Trail::Accounts => self.accounts.clone().read(request).await?,

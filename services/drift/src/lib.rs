@@ -165,8 +165,9 @@ pub fn build(settings: Settings, ports: Ports, peers: Peers) -> Service {
         store: store.clone(),
         queue: queue.clone(),
         references: references.clone(),
-        token: service_secret
-            .map(|secret| ServiceToken::new(peers.auth.clone(), secret, clock.clone())),
+        token: service_secret.map(|secret| {
+            ServiceToken::new(peers.auth.clone(), secret, clock.clone()).towards("registry")
+        }),
         schedule,
         clock: clock.clone(),
         random: random.clone(),
@@ -179,7 +180,7 @@ pub fn build(settings: Settings, ports: Ports, peers: Peers) -> Service {
         quality::watch(store.clone(), clock.clone(), bound),
         windows::watch(closer),
     ];
-    let verifier = Verifier::new(peers.auth, clock.clone());
+    let verifier = Verifier::new(peers.auth, clock.clone()).of("drift");
     let rpc = rpc::Rpc { store, references, verifier, bound, clock, random };
     Service {
         name: "drift",

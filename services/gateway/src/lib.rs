@@ -107,6 +107,7 @@ use proto::storage::limits_client::LimitsClient;
 use proto::storage::scans_client::ScansClient;
 use proto::storage::series_rules_client::SeriesRulesClient;
 use proto::storage::stops_client::StopsClient;
+use secrecy::SecretString;
 use service::claims::Verifier;
 use service::{Peer, PublicSettings, Service, Turns};
 use utoipa_axum::router::OpenApiRouter;
@@ -174,13 +175,20 @@ pub struct PeerUrls {
     /// Where the delivery service answers.
     #[arg(long, env)]
     delivery_url: String,
+    /// What the gateway shows auth, which then believes from where somebody signs in: auth's own GATEWAY_SECRET.
+    #[arg(long, env, hide_env_values = true)]
+    gateway_secret: Option<SecretString>,
 }
 
 impl PeerUrls {
     /// The way to each; connections are made when they are first used.
     pub fn connect(&self) -> Result<Peers> {
+        let auth = Peer::connect(&self.auth_url)?;
         Ok(Peers {
-            auth: Peer::connect(&self.auth_url)?,
+            auth: match &self.gateway_secret {
+                Some(secret) => auth.shown(secret)?,
+                None => auth,
+            },
             ingest: Peer::connect(&self.ingest_url)?,
             inbox: self.inbox_url.as_deref().map(Peer::connect).transpose()?,
             storage: Peer::connect(&self.storage_url)?,

@@ -117,6 +117,7 @@ pub async fn grant(
             let message = ClientCredentialsRequest {
                 client_id: needed(client_id, "client_id")?,
                 client_secret: needed(client_secret, "client_secret")?,
+                ..Default::default()
             };
             auth.client_credentials(from(caller, message)).await
         }

@@ -145,7 +145,7 @@ pub async fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service
     describe();
     let Config { model_url, research, device, batch, window, worker, service_secret, .. } = config;
     let Ports { queue, clock, random: _ } = ports;
-    let verifier = Verifier::new(peers.auth.clone(), clock.clone());
+    let verifier = Verifier::new(peers.auth.clone(), clock.clone()).of("inference");
     let token = ServiceToken::new(peers.auth, service_secret, clock.clone());
     let in_hand = InHand::default();
     let engines = Engines {
@@ -157,12 +157,13 @@ pub async fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service
         ending: CancellationToken::new(),
     };
     // It signs also the results of a model that is named.
-    let signing = peers.registry.clone().map(|peer| Registry::new(peer, token.clone()));
+    let to_registry = token.towards("registry");
+    let signing = peers.registry.clone().map(|peer| Registry::new(peer, to_registry.clone()));
     let mut shadows = None;
     let (serving, mut workers) = match (model_url, peers.registry) {
         (Some(url), _) => named(url, engines).await?,
         (None, Some(registry)) => {
-            let registry = Registry::new(registry, token.clone());
+            let registry = Registry::new(registry, to_registry.clone());
             let (show, compare) = Shadows::new(registry.clone(), clock.clone());
             shadows = Some(show);
             let (serving, mut workers) = registered(registry, engines, queue.clone());
@@ -175,7 +176,7 @@ pub async fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service
             ));
         }
     };
-    let jobs = Jobs::new(peers.storage, token, worker);
+    let jobs = Jobs::new(peers.storage, token.towards("storage"), worker);
     let readiness = vec![
         ("model".to_owned(), loaded(serving.clone())),
         ("queue".to_owned(), answers(queue.clone())),

@@ -223,6 +223,7 @@ pub fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service> {
     let erasures = ErasuresClient::new(peers.storage);
     let unpacked_max = UNPACKED_TIMES * ((config.upload_mib as u64) << 20);
     let own = ServiceToken::new(peers.auth.clone(), config.service_secret.clone(), clock.clone());
+    let own = own.towards("storage");
     let comparing = Turns::of(decoder.at_a_time());
     refusals::describe();
     let modalities = config.modalities.clone();
@@ -243,7 +244,7 @@ pub fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service> {
     let mut workers = vec![partial::sweep(partials.clone())];
     let (reception, doors) = dicom::doors(&config, &uploads, &peers.auth, &clock)?;
     workers.extend(doors);
-    let verifier = Verifier::new(peers.auth, clock);
+    let verifier = Verifier::new(peers.auth, clock).of("ingest");
     let rpc = rpc::Ingest::new(uploads, partials, reception, verifier);
     Ok(Service {
         name: "ingest",

@@ -39,7 +39,7 @@ pub struct Serve {
     logs: LogSettings,
 
     /// The OpenTelemetry collector that traces go to (OTLP over gRPC): `http://HOST:4317`; none are made without.
-    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", hide_env_values = true)]
     otlp_endpoint: Option<String>,
 
     #[command(flatten)]
@@ -337,6 +337,8 @@ async fn auth(
         previous_key: None,
         service_secret: Some(service_secret.clone()),
         delivery_secret: Some(delivery_secret.clone()),
+        // Within this process, nobody else calls.
+        gateway_secret: None,
         first_password,
         first_tenant: "first hospital".to_owned(),
         rules,

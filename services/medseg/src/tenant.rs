@@ -24,6 +24,10 @@ pub struct Tenant {
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, global = true)]
     database_url: Option<SecretString>,
 
+    /// Passwords that others have lost, none of which an operator in that database may have: what BREACHED_PASSWORDS is to auth.
+    #[arg(long, env = "BREACHED_PASSWORDS", global = true)]
+    breached_passwords: Option<PathBuf>,
+
     #[command(flatten)]
     api: Api,
 
@@ -101,7 +105,8 @@ impl Tenant {
         tokio::runtime::Runtime::new()?.block_on(async {
             let way = match &self.database_url {
                 Some(url) if !url.expose_secret().is_empty() => {
-                    Way::Database(accounts::open(url).await?)
+                    let breached = self.breached_passwords.as_deref();
+                    Way::Database(accounts::open(url).await?.without_breached(breached)?)
                 }
                 _ => Way::Api(self.api.sign_in().await?),
             };

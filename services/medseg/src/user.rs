@@ -21,6 +21,10 @@ pub struct User {
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, global = true)]
     database_url: Option<SecretString>,
 
+    /// Passwords that others have lost, none of which is taken: what BREACHED_PASSWORDS is to auth.
+    #[arg(long, env = "BREACHED_PASSWORDS", global = true)]
+    breached_passwords: Option<PathBuf>,
+
     #[command(subcommand)]
     action: Action,
 }
@@ -48,8 +52,10 @@ enum Action {
 impl User {
     pub fn run(self) -> anyhow::Result<()> {
         tokio::runtime::Runtime::new()?.block_on(async {
+            let breached = self.breached_passwords.as_deref();
             if let Some(url) = self.database_url.filter(|url| !url.expose_secret().is_empty()) {
-                return act(&accounts::open(&url).await?, self.action).await;
+                let accounts = accounts::open(&url).await?.without_breached(breached)?;
+                return act(&accounts, self.action).await;
             }
             let home = Home::existing(&self.data)?;
             let url = home.database_url("auth");
@@ -57,7 +63,7 @@ impl User {
             let accounts = accounts.with_context(|| {
                 format!("cannot open the accounts in {}", home.path("auth.db").display())
             })?;
-            act(&accounts, self.action).await
+            act(&accounts.without_breached(breached)?, self.action).await
         })
     }
 }

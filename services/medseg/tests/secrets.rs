@@ -41,7 +41,11 @@ fn no_configuration_shows_its_secrets() {
     let service = "--service-secret=SECRET";
     let first = "--first-password=SECRET";
     let delivery = "--delivery-secret=SECRET";
-    keeps::<auth::Config>(4, &[database, service, delivery, first, "--signing-key=key.pem"]);
+    let gateway = "--gateway-secret=SECRET";
+    keeps::<auth::Config>(
+        5,
+        &[database, service, delivery, gateway, first, "--signing-key=key.pem"],
+    );
     keeps::<storage::Config>(3, &[database, queue, "--blob-url=s3://bucket?key=SECRET"]);
     keeps::<drift::Config>(3, &[database, queue, service, "--auth-url=http://auth:8080"]);
     keeps::<delivery::Config>(
@@ -61,4 +65,8 @@ fn no_configuration_shows_its_secrets() {
         &[database, queue, "--blob-url=s3://b?key=SECRET", "--model-key=k.pem"],
     );
     keeps::<gateway::Config>(0, &[]);
+    let peers = ["auth", "ingest", "storage", "drift", "registry", "delivery"];
+    let urls = peers.map(|peer| format!("--{peer}-url=http://{peer}:8080"));
+    let settings: Vec<&str> = urls.iter().map(String::as_str).chain([gateway]).collect();
+    keeps::<gateway::PeerUrls>(1, &settings);
 }

@@ -125,7 +125,7 @@ pub struct Peers {
 
 /// Builds the service.
 pub fn build(rules: Rules, ports: Ports, peers: Peers) -> Service {
-    let verifier = Verifier::new(peers.auth, ports.clock.clone());
+    let verifier = Verifier::new(peers.auth, ports.clock.clone()).of("registry");
     let (database, queue) = (ports.database.clone(), ports.queue.clone());
     let store = Store::new(rules.gate, ports);
     let mut workers = vec![

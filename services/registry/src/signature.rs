@@ -8,7 +8,7 @@ use std::sync::Arc;
 use domain::{Error, ErrorKind, Random, Result, hex};
 use durable::{Draft, flush_folder, folder_of};
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
-use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey};
+use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey, KeypairBytes};
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use serde_json::json;
 use service::claims;
@@ -146,7 +146,8 @@ fn read(path: &Path) -> Result<Option<Signer>> {
 /// Makes the file whole or not at all, and never replaces one that another registry has just made: what that one signs must
 /// stay true.
 fn create(path: &Path, random: &Random) -> Result<Signer> {
-    let key = SigningKey::from_bytes(&random.bytes());
+    // Without the public half: with it the form is version 2 (RFC 5958), which OpenSSL 3.0 cannot read.
+    let key = KeypairBytes { secret_key: random.bytes(), public_key: None };
     let pem = key
         .to_pkcs8_pem(LineEnding::LF)
         .map_err(|error| ErrorKind::Internal.error("cannot write a key").because(error))?;

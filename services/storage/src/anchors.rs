@@ -32,7 +32,7 @@ pub fn anchor(store: Store, peers: Peers) -> Worker {
     let Peers { auth, registry, service_secret } = peers;
     let signing = registry.zip(service_secret).map(|(registry, secret)| Signing {
         registry: RoutingClient::new(registry),
-        token: ServiceToken::new(auth.clone(), secret, store.clock.clone()),
+        token: ServiceToken::new(auth.clone(), secret, store.clock.clone()).towards("registry"),
     });
     let auth = AuditTrailClient::new(auth);
     Worker::new("anchors", move |stop| async move {

@@ -248,7 +248,7 @@ pub async fn open(settings: Settings) -> Result<Service> {
 /// Builds the service.
 pub fn build(rules: Rules, ports: Ports, peers: Peers) -> Service {
     describe();
-    let verifier = Verifier::new(peers.auth.clone(), ports.clock.clone());
+    let verifier = Verifier::new(peers.auth.clone(), ports.clock.clone()).of("storage");
     let readiness = readiness(&ports);
     let (queue, interval) = (ports.queue.clone(), Duration::from_secs(rules.sweep_s.into()));
     let store = Store::new(rules, ports);

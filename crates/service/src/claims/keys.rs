@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::{Error, ErrorKind, Random, Result};
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
-use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey};
+use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey, KeypairBytes};
 use ed25519_dalek::{Signature, Signer, VerifyingKey};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -44,7 +44,9 @@ impl SigningKey {
 
     /// The key as PKCS#8 PEM. A secret.
     pub fn to_pem(&self) -> Result<String> {
-        let pem = self.key.to_pkcs8_pem(LineEnding::LF);
+        // Without the public half: with it the form is version 2 (RFC 5958), which OpenSSL 3.0 cannot read.
+        let key = KeypairBytes { secret_key: self.key.to_bytes(), public_key: None };
+        let pem = key.to_pkcs8_pem(LineEnding::LF);
         let pem =
             pem.map_err(|error| ErrorKind::Internal.error("cannot write a key").because(error))?;
         Ok(pem.to_string())
@@ -235,6 +237,11 @@ mod tests {
         let key = SigningKey::generate(&Random::new(|bytes| bytes.fill(7)));
         let read = SigningKey::from_pem(&key.to_pem().unwrap()).unwrap();
         assert_eq!((read.id(), read.sign(b"same")), (key.id(), key.sign(b"same")));
+        // As RFC 8410 writes it (section 10.3): a PrivateKeyInfo of version 0.
+        let pem = key.to_pem().unwrap();
+        let body = pem.lines().filter(|line| !line.starts_with('-')).collect::<String>();
+        let der = base64::engine::general_purpose::STANDARD.decode(body).unwrap();
+        assert_eq!((der.len(), &der[..5]), (48, &[0x30, 46, 2, 1, 0][..]));
     }
 
     #[test]

@@ -25,6 +25,8 @@ struct Inner {
     auth: AuthClient<Peer>,
     client_id: String,
     secret: SecretString,
+    /// The one service that takes its tokens; empty: all do.
+    for_service: String,
     clock: Clock,
     current: Mutex<Option<Current>>,
 }
@@ -53,8 +55,23 @@ impl ServiceToken {
         secret: SecretString,
         clock: Clock,
     ) -> ServiceToken {
-        let (auth, current) = (AuthClient::new(auth), Mutex::default());
-        ServiceToken(Arc::new(Inner { auth, client_id, secret, clock, current }))
+        let (auth, for_service) = (AuthClient::new(auth), String::new());
+        let current = Mutex::default();
+        ServiceToken(Arc::new(Inner { auth, client_id, secret, for_service, clock, current }))
+    }
+
+    /// The same for calls of that service: no other takes these tokens, so whoever sees one there can do nothing with it elsewhere.
+    #[must_use]
+    pub fn towards(&self, service: &str) -> ServiceToken {
+        let Inner { auth, client_id, secret, clock, .. } = &*self.0;
+        ServiceToken(Arc::new(Inner {
+            auth: auth.clone(),
+            client_id: client_id.clone(),
+            secret: secret.clone(),
+            for_service: service.to_owned(),
+            clock: clock.clone(),
+            current: Mutex::default(),
+        }))
     }
 
     /// A token with a minute to live or more; while auth is away, the last one until it expires.
@@ -81,6 +98,7 @@ impl ServiceToken {
         let request = ClientCredentialsRequest {
             client_id: self.0.client_id.clone(),
             client_secret: self.0.secret.expose_secret().to_owned(),
+            for_service: self.0.for_service.clone(),
         };
         let tokens = self.0.auth.clone().client_credentials(request).await?.into_inner();
         let expires_ms = now_ms + i64::from(tokens.expires_in_s) * 1000;

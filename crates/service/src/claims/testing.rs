@@ -110,6 +110,19 @@ impl Issuer {
         self.token(service_tenant(), &[Role::Service])
     }
 
+    /// The token that workers carry to that service.
+    pub fn service_token_for(&self, service: &str) -> String {
+        let grant = Grant {
+            subject: SERVICE_CLIENT.to_owned(),
+            name: String::new(),
+            tenant: service_tenant(),
+            roles: vec![Role::Service],
+            scopes: Vec::new(),
+            epochs: Epochs::default(),
+        };
+        grant.sign_for(service, &self.0.key, self.0.clock.now_ms())
+    }
+
     /// The token that delivery carries.
     pub fn delivery_token(&self) -> String {
         self.token_of(DELIVERY_CLIENT, delivery_tenant(), &[Role::Delivery])
@@ -183,7 +196,7 @@ impl Auth for Issuer {
         &self,
         request: Request<ClientCredentialsRequest>,
     ) -> Result<Response<Tokens>, Status> {
-        let ClientCredentialsRequest { client_id, client_secret } = request.into_inner();
+        let ClientCredentialsRequest { client_id, client_secret, .. } = request.into_inner();
         let own = match (client_id.as_str(), client_secret.as_str()) {
             (SERVICE_CLIENT, Self::SERVICE_SECRET) => Some(self.service_token()),
             (DELIVERY_CLIENT, Self::DELIVERY_SECRET) => Some(self.delivery_token()),

@@ -73,8 +73,13 @@ pub struct Grant {
 }
 
 impl Grant {
-    /// The access token: valid from now on, for [`LIFETIME_S`].
+    /// The access token: valid from now on, for [`LIFETIME_S`], at every service.
     pub fn sign(&self, key: &SigningKey, now_ms: i64) -> String {
+        self.sign_for("", key, now_ms)
+    }
+
+    /// The same, at that service alone; at every one where its name is empty.
+    pub fn sign_for(&self, service: &str, key: &SigningKey, now_ms: i64) -> String {
         let now = now_ms.div_euclid(1000);
         let payload = Payload {
             iss: ISSUER.into(),
@@ -89,6 +94,7 @@ impl Grant {
             scope: self.scopes.join(" "),
             epoch: self.epochs.subject,
             tenant_epoch: self.epochs.tenant,
+            service: service.to_owned(),
         };
         let header = jsonwebtoken::Header {
             typ: Some(TYPE.to_owned()),
@@ -120,7 +126,7 @@ struct Header {
     kid: String,
 }
 
-/// All but the last four are required, and of exactly these types: `aud` is one text, times are whole seconds.
+/// All but the last five are required, and of exactly these types: `aud` is one text, times are whole seconds.
 /// Claims that a later version adds are passed over.
 #[derive(Deserialize, Serialize)]
 struct Payload {
@@ -142,6 +148,9 @@ struct Payload {
     epoch: i64,
     #[serde(default)]
     tenant_epoch: i64,
+    /// The one service that it is for. Beside `aud`, of which services of the version before take `medseg` alone; they pass over this.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    service: String,
 }
 
 /// A token of which nothing is believed yet.
@@ -165,13 +174,23 @@ impl<'a> Unverified<'a> {
         Ok(Unverified { key_id: header.kid, token })
     }
 
-    /// The claims, once the signature fits `key` and the token is for us and for now, or has ended no longer than `late_s` ago.
-    pub fn verify(&self, key: &VerifyingKey, now_ms: i64, late_s: i64) -> Result<Claims> {
+    /// The claims, once the signature fits `key` and the token is for us, who are called `own`, and for now, or has ended no longer than
+    /// `late_s` ago.
+    pub fn verify(
+        &self,
+        key: &VerifyingKey,
+        own: &str,
+        now_ms: i64,
+        late_s: i64,
+    ) -> Result<Claims> {
         ed25519::install();
         let key = DecodingKey::from_ed_der(key.as_bytes());
         let Object::<Payload>(payload) =
             jsonwebtoken::decode(self.token, &key, &RULES).map_err(invalid_token)?.claims;
         payload.is_for_us_at(now_ms.div_euclid(1000), late_s)?;
+        if !payload.service.is_empty() && payload.service != own {
+            return Err(invalid_token("it is for another service"));
+        }
         payload.claims()
     }
 }

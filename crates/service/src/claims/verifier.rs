@@ -41,6 +41,8 @@ pub struct Verifier(Arc<Inner>);
 
 struct Inner {
     auth: Option<AuthClient<Peer>>,
+    /// The service that asks; empty: none that tokens are made for.
+    own: &'static str,
     clock: Clock,
     known: RwLock<Known>,
     /// Held by the one who asks auth; when it was last asked.
@@ -85,17 +87,30 @@ impl Verifier {
     /// Verifies with the keys that `auth` publishes.
     pub fn new(auth: Peer, clock: Clock) -> Verifier {
         let auth = AuthClient::new(auth).max_decoding_message_size(LIST_BYTES_MAX);
-        Verifier::build(Some(auth), Known::default(), clock)
+        Verifier::build(Some(auth), "", Known::default(), clock)
     }
 
     /// Verifies with just these keys; for auth itself, which looks up for each call whether its caller is revoked.
     pub fn with_keys(keys: PublicKeys, clock: Clock) -> Verifier {
-        Verifier::build(None, Known { keys: Some(Arc::new(keys)), ..Default::default() }, clock)
+        let known = Known { keys: Some(Arc::new(keys)), ..Default::default() };
+        Verifier::build(None, "", known, clock)
     }
 
-    fn build(auth: Option<AuthClient<Peer>>, known: Known, clock: Clock) -> Verifier {
+    /// The same of the service of that name: it takes tokens that are made for it alone, too. Those for another service nobody takes.
+    #[must_use]
+    pub fn of(self, service: &'static str) -> Verifier {
+        let Inner { auth, clock, .. } = &*self.0;
+        Verifier::build(auth.clone(), service, self.known(), clock.clone())
+    }
+
+    fn build(
+        auth: Option<AuthClient<Peer>>,
+        own: &'static str,
+        known: Known,
+        clock: Clock,
+    ) -> Verifier {
         let (known, asking) = (RwLock::new(known), Mutex::default());
-        Verifier(Arc::new(Inner { auth, clock, known, asking }))
+        Verifier(Arc::new(Inner { auth, own, clock, known, asking }))
     }
 
     /// The claims of the call's bearer token.
@@ -172,7 +187,7 @@ impl Verifier {
         match key {
             Some(key) => {
                 let now_ms = self.0.clock.now_ms();
-                let claims = token.verify(key, now_ms, late_s)?;
+                let claims = token.verify(key, self.0.own, now_ms, late_s)?;
                 if self.0.auth.is_some() {
                     if !known.lists_at(now_ms) {
                         return Err(away());

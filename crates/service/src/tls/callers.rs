@@ -27,9 +27,14 @@ impl Callers {
         names.collect::<Result<_>>().map(Callers)
     }
 
+    /// Whether there are names, and not everybody may call.
+    pub fn are_named(&self) -> bool {
+        !self.0.is_empty()
+    }
+
     /// What lets those in of whom `any` lets in.
     pub fn of(&self, any: Arc<dyn ClientCertVerifier>) -> Arc<dyn ClientCertVerifier> {
-        if self.0.is_empty() { any } else { Arc::new(Named { any, callers: self.clone() }) }
+        if self.are_named() { Arc::new(Named { any, callers: self.clone() }) } else { any }
     }
 }
 

@@ -7,15 +7,18 @@ use proto::auth::auth_client::AuthClient;
 use proto::auth::second_factors_client::SecondFactorsClient;
 use proto::auth::*;
 use secrecy::ExposeSecret;
-use service::Peer;
 use service::claims::{ORIGIN, authorised};
+use service::{Peer, serve, system_random};
 use sqlx::AnyPool;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 use tonic::Request;
 
 use crate::setting::*;
 
 on_each_database! {
     instances_count_guesses_together_and_a_new_one_goes_on
+    an_address_is_taken_from_the_gateway_alone
     of_parallel_guesses_at_two_instances_one_is_let_in
     instances_at_one_new_name_at_once_wait_for_nobody_in_a_circle
     what_is_kept_names_nobody_is_bounded_and_goes
@@ -74,6 +77,29 @@ async fn instances_count_guesses_together_and_a_new_one_goes_on(setting: Setting
     attempt(&setting, &three, STRANGER, setting.password()).await.unwrap();
     let wrong = attempt(&setting, &one, STRANGER, "a guess").await;
     assert_eq!(refusal(wrong).0, ErrorKind::Unauthenticated);
+}
+
+/// Whoever reaches auth could claim a new address for each guess, or that of somebody whom it wants locked out.
+async fn an_address_is_taken_from_the_gateway_alone(setting: Setting) {
+    attempt(&setting, &setting.auth, HOME, setting.password()).await.unwrap();
+    let ports = auth::open(&setting.config, setting.clock.clock(), system_random()).await;
+    let service = auth::build(setting.config.clone(), ports.unwrap().0);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let peer = Peer::connect(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+    tokio::spawn(serve(service, listener, CancellationToken::new()));
+
+    let showing = |secret: &str| AuthClient::new(peer.clone().shown(&secret.into()).unwrap());
+    let (stranger, forger) = (AuthClient::new(peer.clone()), showing("what nobody has told us"));
+    for (nth, way) in [&stranger, &forger, &stranger, &forger, &stranger].into_iter().enumerate() {
+        let wrong = attempt(&setting, way, &format!("198.51.100.{nth}"), "a guess").await;
+        assert_eq!(refusal(wrong).0, ErrorKind::Unauthenticated, "{nth}");
+    }
+    for way in [&stranger, &forger] {
+        let refused = refusal(attempt(&setting, way, HOME, setting.password()).await);
+        assert_eq!(refused.0, ErrorKind::Exhausted);
+    }
+    let gateway = showing(GATEWAY_SECRET);
+    attempt(&setting, &gateway, HOME, setting.password()).await.unwrap();
 }
 
 async fn of_parallel_guesses_at_two_instances_one_is_let_in(setting: Setting) {

@@ -13,6 +13,7 @@ use tonic::{Request, Response, Status};
 pub const NOW_MS: i64 = 1_790_000_000_000;
 /// Chosen, so that it need not be changed first.
 pub const FIRST_PASSWORD: &str = "the password of the first start";
+pub const GATEWAY_SECRET: &str = "what the gateway shows of itself to auth, in tests";
 pub const SERVICE_SECRET: &str = "a secret of more than 32 characters, for tests";
 
 /// Runs a story on every database there is.
@@ -67,6 +68,7 @@ impl Setting {
             previous_key: None,
             service_secret: Some(SERVICE_SECRET.into()),
             delivery_secret: None,
+            gateway_secret: Some(GATEWAY_SECRET.into()),
             first_password: Some(FIRST_PASSWORD.into()),
             first_tenant: "St. Mary's".into(),
             rules: Rules::default(),
@@ -135,7 +137,7 @@ impl Setting {
 
     pub async fn client(&self, id: &str, secret: &str) -> Result<Tokens, Error> {
         let (client_id, client_secret) = (id.to_owned(), secret.to_owned());
-        let request = ClientCredentialsRequest { client_id, client_secret };
+        let request = ClientCredentialsRequest { client_id, client_secret, ..Default::default() };
         plain(self.auth.clone().client_credentials(request).await)
     }
 

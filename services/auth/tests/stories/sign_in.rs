@@ -1,6 +1,10 @@
-use domain::ErrorKind;
+use auth::Rules;
+use domain::{ErrorKind, hex};
 use futures::future::join_all;
-use service::claims::{Role, SERVICE_CLIENT, ServiceToken, service_tenant};
+use proto::auth::auth_client::AuthClient;
+use proto::auth::{NewUser, SignInRequest};
+use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+use service::claims::{Role, SERVICE_CLIENT, ServiceToken, authorised, service_tenant};
 
 use crate::setting::*;
 
@@ -11,6 +15,7 @@ on_each_database! {
     parallel_guesses_are_counted_one_by_one
     the_workers_sign_in_with_the_configured_secret_only
     another_password_ends_the_sessions_of_the_old_one
+    a_password_that_others_have_lost_is_nobodys_new_one
 }
 
 async fn the_first_start_makes_one_administrator_who_can_sign_in(setting: Setting) {
@@ -75,6 +80,15 @@ async fn the_workers_sign_in_with_the_configured_secret_only(setting: Setting) {
     let claims = setting.verifier.verify(&token.get().await.unwrap()).await.unwrap();
     assert_eq!(claims.roles, [Role::Service]);
     assert_eq!(claims.tenant().id(), service_tenant());
+    let for_storage = token.towards("storage").get().await.unwrap();
+    let at = |service| setting.verifier.clone().of(service);
+    assert_eq!(at("storage").verify(&for_storage).await.unwrap().roles, [Role::Service]);
+    for other in ["registry", "auth", ""] {
+        let refused = at(other).verify(&for_storage).await;
+        assert_eq!(refusal(refused).0, ErrorKind::Unauthenticated, "{other:?}");
+    }
+    let nowhere = token.towards("storage\n").get().await;
+    assert_eq!(refusal(nowhere).0, ErrorKind::Invalid);
     for secret in ["", "guess", &SERVICE_SECRET[1..]] {
         let (kind, _) = refusal(setting.client(SERVICE_CLIENT, secret).await);
         assert_eq!(kind, ErrorKind::Unauthenticated, "{secret:?}");
@@ -94,6 +108,38 @@ async fn another_password_ends_the_sessions_of_the_old_one(setting: Setting) {
     assert_eq!(kind, ErrorKind::NotFound);
 }
 
+async fn a_password_that_others_have_lost_is_nobodys_new_one(setting: Setting) {
+    let lost = "a whole sentence that was lost elsewhere";
+    let digest = digest(&SHA1_FOR_LEGACY_USE_ONLY, lost.as_bytes());
+    let path = setting.folder.path().join("breached");
+    std::fs::write(&path, format!("{}:7\r\n", hex(digest.as_ref()))).unwrap();
+    let rules = Rules { breached_passwords: Some(path.clone()), ..Rules::default() };
+    let config = auth::Config { rules, ..setting.config.clone() };
+    let auth = AuthClient::new(start(&config, &setting.clock).await.0);
+
+    let admin = setting.admin().await.access_token;
+    let roles = vec!["clinician".to_owned()];
+    let ada = NewUser { user_name: "ada".into(), password: lost.into(), roles };
+    let made = auth.clone().create_user(authorised(ada.clone(), &admin)).await;
+    let (kind, words) = refusal(plain(made));
+    assert!(kind == ErrorKind::Invalid && words.contains("known from a breach"), "{words}");
+    let change = SignInRequest {
+        user_name: setting.first.user_name.clone(),
+        password: setting.password().to_owned(),
+        new_password: lost.to_owned(),
+        ..Default::default()
+    };
+    let changed = plain(auth.clone().sign_in(change).await);
+    assert_eq!(refusal(changed).0, ErrorKind::Invalid);
+    let by_hand = setting.accounts.clone().without_breached(Some(&path)).unwrap();
+    assert_eq!(refusal(by_hand.reset_password("admin", lost).await).0, ErrorKind::Invalid);
+    let config = auth::Config { first_password: Some(lost.into()), ..config };
+    let opened = auth::open(&config, setting.clock.clock(), service::system_random()).await;
+    assert_eq!(refusal(opened.map(drop)).0, ErrorKind::Invalid);
+    // Nothing but the list is against it.
+    plain(setting.auth.clone().create_user(authorised(ada, &admin)).await).unwrap();
+}
+
 #[tokio::test]
 async fn auth_refuses_to_start_on_a_secret_that_could_be_guessed() {
     let setting = Setting::on_sqlite().await;
@@ -105,6 +151,12 @@ async fn auth_refuses_to_start_on_a_secret_that_could_be_guessed() {
     for secret in ["short", SERVICE_SECRET] {
         let config =
             auth::Config { delivery_secret: Some(secret.into()), ..setting.config.clone() };
+        let opened = auth::open(&config, setting.clock.clock(), service::system_random()).await;
+        assert_eq!(refusal(opened.map(drop)).0, ErrorKind::Invalid, "{secret}");
+    }
+    // What vouches for everybody's address is nobody else's secret either.
+    for secret in ["short", SERVICE_SECRET] {
+        let config = auth::Config { gateway_secret: Some(secret.into()), ..setting.config.clone() };
         let opened = auth::open(&config, setting.clock.clock(), service::system_random()).await;
         assert_eq!(refusal(opened.map(drop)).0, ErrorKind::Invalid, "{secret}");
     }

@@ -35,7 +35,7 @@ fn by_library(token: &str, key: &VerifyingKey, key_id: &str) -> Result<Claims> {
     if token.key_id != key_id {
         return Err(invalid_token("another key"));
     }
-    token.verify(key, NOW * 1000, 0)
+    token.verify(key, "", NOW * 1000, 0)
 }
 
 #[test]
