@@ -78,7 +78,7 @@ impl RelyingParty {
         let handle = handle(id)?;
         let name = Username::try_from(user_name).map_err(|why| broken("a user's name", &why))?;
         let user = PublicKeyCredentialUserEntity { name, id: &handle, display_name: None };
-        let known = known.iter().map(descriptor).collect::<Result<_>>()?;
+        let known = known.iter().map(descriptor).collect::<Result<Vec<_>>>()?;
         let mut options = PublicKeyCredentialCreationOptions::second_factor(&self.id, user, known);
         options.pub_key_cred_params = ALGORITHMS;
         options.extensions.cred_props = None;

@@ -197,9 +197,6 @@ async fn an_answer_counts_once_and_from_the_right_key_at_the_right_page_alone(
     let right = own.get(&setting.asked().await);
     setting.with_key("192.0.2.1", &right).await.unwrap();
     refused("replayed", &right).await;
-    let late = own.get(&setting.asked().await);
-    setting.clock.advance(FIVE_MINUTES_MS);
-    refused("late", &late).await;
     let origin = format!("{PAGE}.evil");
     let mut elsewhere = Authenticator { origin, ..own.clone() };
     refused("at another page", &elsewhere.get(&setting.asked().await)).await;
@@ -217,6 +214,10 @@ async fn an_answer_counts_once_and_from_the_right_key_at_the_right_page_alone(
     let mut otherwise = json(&own.get(&setting.asked().await));
     otherwise["response"]["signature"] = json(&right)["response"]["signature"].clone();
     refused("signed otherwise", &otherwise.to_string()).await;
+    setting.with_key("192.0.2.1", &own.get(&setting.asked().await)).await.unwrap();
+    let late = own.get(&setting.asked().await);
+    setting.clock.advance(FIVE_MINUTES_MS);
+    refused("late", &late).await;
     setting.with_key("192.0.2.1", &own.get(&setting.asked().await)).await.unwrap();
 
     // With the right password beside them, wrong answers are counted as wrong codes are.
@@ -246,6 +247,7 @@ async fn a_key_is_registered_as_it_was_asked_for_or_not_at_all(mut setting: Sett
     }
     let options = setting.begin_key(&token, begin()).await.unwrap();
     setting.clock.advance(FIVE_MINUTES_MS);
+    let token = setting.admin().await.access_token;
     let late = Authenticator::ed25519(1).create(&options);
     assert_eq!(refusal(setting.add(&token, late).await).0, ErrorKind::Invalid);
     // Somebody else's question.
