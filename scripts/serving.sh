@@ -25,7 +25,7 @@ serve() {
     local medseg=$1
     shift
     user=admin password=$(head -c 16 /dev/urandom | od -An -tx1 | tr -d ' \n')
-    FIRST_PASSWORD=$password "$medseg" serve --data "$folder/data" --listen 127.0.0.1:0 "$@" >"$folder/medseg.said" 2>"$folder/medseg.log" &
+    FIRST_PASSWORD=$password "$medseg" serve --data "$folder/data" --listen "${listen:-127.0.0.1:0}" "$@" >"$folder/medseg.said" 2>"$folder/medseg.log" &
     server=$!
     local tries=600
     until url=$(sed -n 's/^medseg answers on //p' "$folder/medseg.said") && [ -n "$url" ]; do

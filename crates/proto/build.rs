@@ -29,13 +29,16 @@ const DESTINATION_SECRETS: [&str; 3] = [
     ".medseg.delivery.v1.DestinationMade",
 ];
 /// Of sign-ins: secrets of second factors and of providers' clients, codes and passwords.
-const SIGN_IN_SECRETS: [&str; 6] = [
+const SIGN_IN_SECRETS: [&str; 9] = [
     ".medseg.auth.v1.BeginSecondFactor",
+    ".medseg.auth.v1.BeginSecurityKey",
     ".medseg.auth.v1.FinishProviderSignIn",
     ".medseg.auth.v1.ProviderToBe",
     ".medseg.auth.v1.RecoveryCodes",
     ".medseg.auth.v1.RemoveSecondFactor",
+    ".medseg.auth.v1.RemoveSecurityKey",
     ".medseg.auth.v1.SecondFactorBegun",
+    ".medseg.auth.v1.SecurityKeyAdded",
 ];
 /// Of a patient, as a request names them: to be printed by nobody.
 const WHOSE: &str = ".medseg.storage.v1.Whose";

@@ -79,6 +79,79 @@ export function pages({ page, url, user, password, look, fits }) {
       await onPhone('account', 'Your account')
     },
 
+    async 'a security key is registered, asked for at the next sign-in, and taken away'() {
+      const headers = await signedIn(url, user, password)
+      const { offered } = await (await fetch(new URL('v1/account/security-keys', url), { headers })).json()
+      if (!offered) return console.log('skipped: this medseg was not told by which name browsers reach it (PUBLIC_URL)')
+      const one = { user_name: 'holder-of-a-key', password: `${password}-of-the-holder`, roles: ['clinician'] }
+      const made = await fetch(new URL('v1/users', url), { method: 'POST', headers, body: JSON.stringify(one) })
+      assert.ok(made.ok, `${made.status}`)
+      // A key is of a name, which a number is not.
+      const at = Object.assign(new URL(url), { hostname: 'localhost' }).href
+      const context = await page.context().browser().newContext({ locale: 'en-GB', viewport: { width: 1440, height: 900 } })
+      const own = await context.newPage()
+      const devices = await context.newCDPSession(own)
+      await devices.send('WebAuthn.enable')
+      const options = {
+        protocol: 'ctap2', transport: 'usb', hasResidentKey: false, hasUserVerification: true, isUserVerified: true,
+        automaticPresenceSimulation: true,
+      }
+      const { authenticatorId } = await devices.send('WebAuthn.addVirtualAuthenticator', { options })
+      const comes = async () => {
+        await own.goto(at)
+        await own.getByLabel('User name').fill(one.user_name)
+        await own.getByLabel('Password').fill(one.password)
+        await own.getByRole('button', { name: 'Sign in' }).click()
+      }
+      const isIn = () => own.getByRole('button', { name: 'Sign out' }).waitFor()
+      const leaves = async () => {
+        await own.getByRole('button', { name: 'Sign out' }).click()
+        await own.getByLabel('User name').waitFor()
+      }
+      await comes()
+      await isIn()
+      await own.goto(`${at}#/account`)
+      const form = own.getByTestId('new-key')
+      await form.getByLabel('Name of the key').fill('the blue one')
+      await form.getByLabel('Password, once more').fill(one.password)
+      await form.getByRole('button', { name: 'Register a security key' }).click()
+      const keys = own.getByTestId('keys')
+      await keys.getByText('the blue one', { exact: true }).waitFor()
+      await keys.getByText('Not used yet').waitFor()
+      assert.equal(await own.getByTestId('codes').getByRole('listitem').count(), 10)
+      await look('security-keys', own)
+      await leaves()
+
+      await comes()
+      await own.getByRole('button', { name: 'Use a security key' }).click()
+      await isIn()
+      // A copy of the key, whose counter stands where it stood before, lets nobody in.
+      const { credentials } = await devices.send('WebAuthn.getCredentials', { authenticatorId })
+      await devices.send('WebAuthn.clearCredentials', { authenticatorId })
+      await devices.send('WebAuthn.addCredential', { authenticatorId, credential: { ...credentials[0], signCount: 0 } })
+      await leaves()
+      await comes()
+      await own.getByRole('button', { name: 'Use a security key' }).click()
+      await own.getByRole('alert').filter({ hasText: 'not accepted' }).waitFor()
+      await look('wrong-key', own)
+      await devices.send('WebAuthn.clearCredentials', { authenticatorId })
+      await devices.send('WebAuthn.addCredential', { authenticatorId, credential: { ...credentials[0], signCount: 100 } })
+      await own.getByRole('button', { name: 'Sign in' }).click()
+      await own.getByRole('button', { name: 'Use a security key' }).click()
+      await isIn()
+
+      await own.goto(`${at}#/account`)
+      const take = keys.getByRole('button', { name: 'Take the key the blue one away' })
+      await take.click()
+      await keys.getByLabel('Password, once more').fill(one.password)
+      await take.click()
+      await keys.waitFor({ state: 'detached' })
+      await leaves()
+      await comes()
+      await isIn()
+      await context.close()
+    },
+
     async 'a clinician begins with the scans, a scientist with the figures and is shown no scan, and neither is offered what they may not'() {
       const headers = await signedIn(url, user, password)
       for (const [role, heading, offered, withheld] of [

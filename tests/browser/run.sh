@@ -29,7 +29,9 @@ else
     medseg=$(built)
     [ -n "$medseg" ] || fail "medseg is not built: cargo build --package medseg"
     cd "$root"
-    serve "$medseg"
+    # Security keys are of a name, which a number is not: the same page is at localhost, too.
+    port=$(free_port)
+    listen=127.0.0.1:$port PUBLIC_URL=http://localhost:$port serve "$medseg"
 fi
 if [ -z "$image" ]; then
     medseg=${medseg:-$(built)}

@@ -70,6 +70,8 @@ ids! {
     IncidentId, "incident";
     /// A link through which a patient says what went wrong.
     IncidentLinkId, "incident link";
+    /// What somebody shows at a sign-in that they hold.
+    SecurityKeyId, "security key";
     /// A hospital's own word about which series of a study are analysed.
     SeriesRuleId, "series rule";
     /// A patient's scans that were erased on request, once.

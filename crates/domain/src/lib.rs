@@ -30,8 +30,8 @@ pub use error::{Error, ErrorKind, Result};
 pub use hex::hex;
 pub use id::{
     BatchId, DeliveryId, DestinationId, ErasureId, EvaluationId, FeedbackId, HoldId, IncidentId,
-    IncidentLinkId, JobId, PartialUploadId, RefusalId, ScanId, SeriesRuleId, TenantId, UserId,
-    WindowId,
+    IncidentLinkId, JobId, PartialUploadId, RefusalId, ScanId, SecurityKeyId, SeriesRuleId,
+    TenantId, UserId, WindowId,
 };
 pub use identity::Identity;
 pub use moment::rfc3339;

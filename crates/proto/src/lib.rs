@@ -39,7 +39,8 @@ pub mod auth {
         tonic::include_proto!("medseg.auth.v1");
     }
     redacted! {
-        BeginSecondFactor FinishProviderSignIn ProviderToBe RecoveryCodes RemoveSecondFactor SecondFactorBegun
+        BeginSecondFactor BeginSecurityKey FinishProviderSignIn ProviderToBe RecoveryCodes RemoveSecondFactor
+        RemoveSecurityKey SecondFactorBegun SecurityKeyAdded
     }
     pub use v1::*;
 }

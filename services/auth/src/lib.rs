@@ -16,6 +16,7 @@ mod scopes;
 mod sealed;
 mod second_factor;
 mod secrets;
+mod security_keys;
 mod sessions;
 mod sign_in;
 mod states;
@@ -23,6 +24,7 @@ mod tenants;
 mod throttle;
 mod totp;
 mod waiting;
+mod webauthn;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -54,6 +56,7 @@ use key_file::Keys;
 use oidc::Providers;
 use sealed::Sealer;
 use second_factor::Factors;
+use security_keys::Keys as SecurityKeys;
 use sessions::Sessions;
 use sign_in::SignIn;
 use throttle::Throttle;
@@ -112,7 +115,8 @@ pub struct Config {
 #[derive(Clone, Debug, Default, clap::Args)]
 #[group(id = "auth_rules")]
 pub struct Rules {
-    /// Where browsers reach the page, such as `https://medseg.hospital.example`: sign-in through hospitals' own providers needs it.
+    /// Where browsers reach the page, such as `https://medseg.hospital.example`: sign-in through hospitals' own providers and security
+    /// keys need it.
     #[arg(long, env, value_parser = page)]
     pub public_url: Option<Url>,
 
@@ -221,6 +225,8 @@ pub fn build(config: Config, ports: Ports) -> Service {
         config.delivery_secret.as_ref().map(Own::delivery),
     ];
     let own: Vec<Own> = own.into_iter().flatten().collect();
+    let page = config.rules.public_url.as_ref();
+    let security_keys = SecurityKeys::new(database.clone(), page, clock.clone(), random.clone());
     let rpc = rpc::Rpc(Arc::new(rpc::Inner {
         door,
         jwks: keys.jwks,
@@ -229,7 +235,13 @@ pub fn build(config: Config, ports: Ports) -> Service {
         providers,
         sign_in: SignIn {
             accounts: accounts.clone(),
-            factors: Factors::new(database.clone(), sealer, clock.clone(), random.clone()),
+            factors: Factors::new(
+                database.clone(),
+                sealer,
+                security_keys,
+                clock.clone(),
+                random.clone(),
+            ),
             sessions: Sessions::new(database.clone(), keys.signing.clone(), clock.clone(), random),
             throttle: Throttle::new(database.clone(), keys.signing.clone(), clock.clone()),
             key: keys.signing,

@@ -236,6 +236,8 @@ async fn delete_in(unit: &mut Unit, tenant: TenantId, id: UserId, now_ms: i64) -
         "DELETE FROM provider_subjects WHERE tenant_id = ? AND user_id = ?",
         "DELETE FROM recovery_codes WHERE tenant_id = ? AND user_id = ?",
         "DELETE FROM second_factors WHERE tenant_id = ? AND user_id = ?",
+        "DELETE FROM key_challenges WHERE tenant_id = ? AND user_id = ?",
+        "DELETE FROM security_keys WHERE tenant_id = ? AND user_id = ?",
         "DELETE FROM users WHERE tenant_id = ? AND id = ?",
     ] {
         sqlx::query(delete).id(tenant).id(id).run(unit).await?;

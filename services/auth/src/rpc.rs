@@ -15,9 +15,10 @@ use service::claims::{Claims, ORIGIN, Role, Tenant, Verifier};
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 
-use crate::accounts::Accounts;
+use crate::accounts::{Accounts, no_such_user};
 use crate::clients::{self, ClientToBe, Clients};
 use crate::oidc::Providers;
+use crate::second_factor::Proof;
 use crate::sign_in::{Attempt, SignIn};
 use crate::{lives, revocations, roles};
 
@@ -86,12 +87,26 @@ impl Door {
     }
 }
 
+impl Inner {
+    /// Whose accounts are asked about: one's own (`user` is empty), or that of a user whom one administers.
+    async fn whose(&self, metadata: &MetadataMap, user: &str) -> Outcome<(TenantId, UserId)> {
+        if user.is_empty() {
+            return self.door.person(metadata).await;
+        }
+        let tenant = self.door.administrator(metadata).await?.id();
+        let id = user.parse()?;
+        self.accounts.user(tenant, id).await?.ok_or_else(no_such_user)?;
+        Ok((tenant, id))
+    }
+}
+
 #[tonic::async_trait]
 impl Auth for Rpc {
     async fn sign_in(&self, request: Request<SignInRequest>) -> Result<Response<Tokens>, Status> {
         let place = origin(request.metadata()).to_owned();
-        let SignInRequest { user_name, password, new_password, code } = request.get_ref();
-        let attempt = Attempt { user_name, password, code, place: &place };
+        let SignInRequest { user_name, password, new_password, code, security_key: key } =
+            request.get_ref();
+        let attempt = Attempt { user_name, password, proof: Proof { code, key }, place: &place };
         let new = Some(new_password.as_str()).filter(|new| !new.is_empty());
         let tokens = self.sign_in.password(attempt, new).await?;
         Ok(Response::new(tokens))

@@ -1,4 +1,6 @@
-//! The second factor of those who sign in with a password: one-time passwords, and codes for whoever has lost what makes them.
+//! The second factor of those who sign in with a password: one-time passwords or security keys, and codes for whoever has lost them.
+
+mod keys;
 
 use std::sync::Arc;
 
@@ -9,6 +11,7 @@ use sqlx::FromRow;
 
 use crate::accounts::{Credentials, REQUIRED};
 use crate::sealed::{self, Sealer};
+use crate::security_keys::{self, Keys};
 use crate::{audit, secrets, totp};
 
 /// As many as fit on a slip of paper.
@@ -23,18 +26,36 @@ const REASON_CHARS_MIN: usize = 3;
 pub struct Factors {
     database: Database,
     sealer: Arc<Sealer>,
+    pub keys: Keys,
     clock: Clock,
     random: Random,
 }
 
-/// What a code comes to, beside the right password.
+/// What is shown beside a password; what is empty is not.
+#[derive(Clone, Copy, Default)]
+pub struct Proof<'a> {
+    /// Of an app, or for recovery.
+    pub code: &'a str,
+    /// What a security key has answered, as a browser writes it.
+    pub key: &'a str,
+}
+
+impl Proof<'_> {
+    fn is_empty(&self) -> bool {
+        self.code.is_empty() && self.key.is_empty()
+    }
+}
+
+/// What a proof comes to, beside the right password.
 pub enum Answer {
     /// It is right, or none is asked for.
     Passed,
-    /// It is right, and the first of a factor that is asked for from now on.
+    /// It is right, and the first code of a factor that is asked for from now on.
     Enrolled,
-    /// One is asked for.
-    Needed,
+    /// One is asked for. `asked`: what a browser is to be told that is to ask a security key, where there is one.
+    Needed {
+        asked: Option<String>,
+    },
     Wrong,
     /// The hospital asks for one, and they have none yet.
     Enrol(Enrolment),
@@ -60,33 +81,53 @@ impl Row {
 }
 
 impl Factors {
-    pub fn new(database: Database, sealer: Arc<Sealer>, clock: Clock, random: Random) -> Factors {
-        Factors { database, sealer, clock, random }
+    pub fn new(
+        database: Database,
+        sealer: Arc<Sealer>,
+        keys: Keys,
+        clock: Clock,
+        random: Random,
+    ) -> Factors {
+        Factors { database, sealer, keys, clock, random }
     }
 
-    /// Whether whoever has given the right password may go on with `code`, which may be empty. A right one is used up.
-    pub async fn check(&self, known: &Credentials, code: &str) -> Result<Answer> {
+    /// Whether whoever has given the right password may go on with `proof`, which may be empty. A right one is used up.
+    pub async fn check(&self, known: &Credentials, proof: Proof<'_>) -> Result<Answer> {
         let (tenant, id) = (known.user.tenant, known.user.id);
         let row = self.of(tenant, id).await?;
+        let keys = self.keys.of(tenant, id).await?;
         let is_confirmed = row.as_ref().is_some_and(Row::is_confirmed);
+        let has_factor = is_confirmed || !keys.is_empty();
         match row {
             // Begun at the account page and never shown to work: it keeps nobody out.
-            _ if !is_confirmed && !known.needs_second_factor => Ok(Answer::Passed),
-            _ if code.is_empty() && is_confirmed => Ok(Answer::Needed),
-            Some(row) if !code.is_empty() => {
-                // What a right code changes is their own doing: so the audit trail has it.
+            _ if !has_factor && !known.needs_second_factor => Ok(Answer::Passed),
+            _ if has_factor && proof.is_empty() => {
+                Ok(Answer::Needed { asked: self.keys.challenge(tenant, id, keys).await? })
+            }
+            row if has_factor => {
+                // What a right proof changes is their own doing: so the audit trail has it.
                 audit::known(&known.user);
-                match self.takes(tenant, id, &row, code).await? {
-                    true if is_confirmed => Ok(Answer::Passed),
-                    true => Ok(Answer::Enrolled),
-                    false => Ok(Answer::Wrong),
-                }
+                // Beside a key, what was begun and never shown to work lets nobody in.
+                let row = row.filter(Row::is_confirmed);
+                let is_right = if proof.key.is_empty() {
+                    self.takes(tenant, id, row.as_ref(), proof.code).await?
+                } else {
+                    self.keys.has_answered(tenant, id, proof.key).await?
+                };
+                Ok(if is_right { Answer::Passed } else { Answer::Wrong })
+            }
+            Some(row) if !proof.code.is_empty() => {
+                audit::known(&known.user);
+                // No code for recovery is one of an app.
+                let is_right = totp::is_code(proof.code.trim())
+                    && self.takes(tenant, id, Some(&row), proof.code).await?;
+                Ok(if is_right { Answer::Enrolled } else { Answer::Wrong })
             }
             _ => Ok(Answer::Enrol(self.begin(known).await?)),
         }
     }
 
-    /// Whether the user has one that was shown to work.
+    /// Whether the user has one-time passwords that were shown to work.
     pub async fn has(&self, tenant: TenantId, id: UserId) -> Result<bool> {
         Ok(self.of(tenant, id).await?.is_some_and(|row| row.is_confirmed()))
     }
@@ -148,7 +189,7 @@ impl Factors {
         let row = self.of(tenant, id).await?;
         let row = row.ok_or_else(|| ErrorKind::NotFound.error("begin a second factor first"))?;
         // No code for recovery makes others.
-        if !totp::is_code(code) || !self.takes(tenant, id, &row, code).await? {
+        if !totp::is_code(code) || !self.takes(tenant, id, Some(&row), code).await? {
             return Ok(None);
         }
         self.make_codes(tenant, id).await.map(Some)
@@ -172,8 +213,26 @@ impl Factors {
         Ok(codes)
     }
 
-    /// Takes a user's second factor away, with its codes for recovery. `NotFound` where there is none.
+    /// Takes one's own one-time passwords away; with the last factor go the codes for recovery. `NotFound` where there are none.
     pub async fn remove(&self, tenant: TenantId, id: UserId) -> Result<()> {
+        let now_ms = self.clock.now_ms();
+        self.database
+            .unit(move |unit| {
+                Box::pin(async move {
+                    if !forget_passwords(unit, tenant, id).await? {
+                        return Err(ErrorKind::NotFound.error("the user has no one-time passwords"));
+                    }
+                    forget_codes_of_nothing(unit, tenant, id).await?;
+                    audit::note(unit, tenant, now_ms, "second_factor.removed", id, "").await
+                })
+            })
+            .await?;
+        tracing::info!(tenant.id = %tenant, account.id = %id, "took one-time passwords away");
+        Ok(())
+    }
+
+    /// Takes all of a user's second factor away, with their codes for recovery. `NotFound` where there is none.
+    async fn remove_all(&self, tenant: TenantId, id: UserId) -> Result<()> {
         let now_ms = self.clock.now_ms();
         self.database
             .unit(move |unit| {
@@ -192,17 +251,8 @@ impl Factors {
     /// The same by an administrator, of somebody who has lost what makes their codes: never their own, for which no code would be
     /// asked, and not without a reason, which the entry of the audit trail has.
     pub async fn remove_of(&self, tenant: TenantId, id: UserId, by: &str) -> Result<()> {
-        if by == id.to_string() {
-            let words = "take your own second factor away with your password and a code of it, or one for recovery \
-                 (`POST /v1/account/second-factor/remove`); whoever has lost both asks another administrator";
-            return Err(ErrorKind::Conflict.error(words));
-        }
-        if trail::reason().chars().count() < REASON_CHARS_MIN {
-            let words =
-                "say why it is taken away, in the header `Medseg-Reason`: the audit trail keeps it";
-            return Err(ErrorKind::Invalid.error(words));
-        }
-        self.remove(tenant, id).await
+        check_remover(id, by)?;
+        self.remove_all(tenant, id).await
     }
 
     /// Whether the hospital asks everybody for one.
@@ -247,18 +297,23 @@ impl Factors {
     }
 
     /// Whether `code` is right, and was not used before; of many who bring the same one, one is taken.
-    async fn takes(&self, tenant: TenantId, id: UserId, row: &Row, code: &str) -> Result<bool> {
+    /// `row`: of one-time passwords, if there are any.
+    async fn takes(
+        &self,
+        tenant: TenantId,
+        id: UserId,
+        row: Option<&Row>,
+        code: &str,
+    ) -> Result<bool> {
         let code = code.trim().to_lowercase();
         if code.len() > CODE_CHARS_MAX {
             return Ok(false);
         }
         if !totp::is_code(&code) {
-            return if row.is_confirmed() {
-                self.recovers(tenant, id, &code).await
-            } else {
-                Ok(false)
-            };
+            // Nobody has any of whom no factor is asked for yet.
+            return self.recovers(tenant, id, &code).await;
         }
+        let Some(row) = row else { return Ok(false) };
         let whose = sealed::of_factor(&tenant.to_string(), &id.to_string());
         let secret = totp::of_base32(&self.sealer.open(&whose, &row.secret)?);
         let secret =
@@ -303,9 +358,24 @@ impl Factors {
     }
 }
 
-/// What is said to whoever begins a second factor beside one that works.
+/// What is said to whoever begins one-time passwords beside some that work.
 pub fn begun_already() -> Error {
-    ErrorKind::Conflict.error("you have a second factor already: take it away first")
+    ErrorKind::Conflict.error("you have one-time passwords already: take them away first")
+}
+
+/// Refuses an administrator who would take their own second factor away, or does not say why.
+fn check_remover(id: UserId, by: &str) -> Result<()> {
+    if by == id.to_string() {
+        let words = "take your own second factor away with your password and a code of it, or one for recovery \
+             (`POST /v1/account/second-factor/remove`); whoever has lost both asks another administrator";
+        return Err(ErrorKind::Conflict.error(words));
+    }
+    if trail::reason().chars().count() < REASON_CHARS_MIN {
+        let words =
+            "say why it is taken away, in the header `Medseg-Reason`: the audit trail keeps it";
+        return Err(ErrorKind::Invalid.error(words));
+    }
+    Ok(())
 }
 
 /// Uses up a step, and makes the factor one that is asked for. Of that very secret: another one that was shown meanwhile nobody has
@@ -354,8 +424,30 @@ async fn keep_codes(
 /// Forgets all of a user's second factor; whether there was one.
 pub async fn forget(unit: &mut Unit, tenant: TenantId, id: UserId) -> Result<bool> {
     forget_codes(unit, tenant, id).await?;
+    let had_keys = security_keys::forget(unit, tenant, id).await?;
+    Ok(forget_passwords(unit, tenant, id).await? || had_keys)
+}
+
+/// Forgets what makes one-time passwords; whether there was anything.
+async fn forget_passwords(unit: &mut Unit, tenant: TenantId, id: UserId) -> Result<bool> {
     let forget = sqlx::query("DELETE FROM second_factors WHERE tenant_id = ? AND user_id = ?");
     Ok(forget.id(tenant).id(id).run(unit).await? > 0)
+}
+
+/// Forgets codes for recovery that are for no factor any more.
+async fn forget_codes_of_nothing(unit: &mut Unit, tenant: TenantId, id: UserId) -> Result<()> {
+    let confirmed: i64 = sqlx::query_scalar(
+        "SELECT COUNT(*) FROM second_factors WHERE tenant_id = ? AND user_id = ? AND confirmed_ms > 0",
+    )
+    .id(tenant)
+    .id(id)
+    .fetch_one(&mut **unit)
+    .await
+    .map_err(db::failed)?;
+    if confirmed == 0 && security_keys::count(unit, tenant, id).await? == 0 {
+        forget_codes(unit, tenant, id).await?;
+    }
+    Ok(())
 }
 
 async fn forget_codes(unit: &mut Unit, tenant: TenantId, id: UserId) -> Result<()> {

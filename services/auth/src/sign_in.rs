@@ -1,12 +1,12 @@
 use std::sync::Arc;
 
-use domain::{Clock, ErrorKind, Result, TenantId, UserId};
+use domain::{Clock, ErrorKind, Result, SecurityKeyId, TenantId, UserId};
 use proto::auth::Tokens;
 use service::claims::{Grant, LIFETIME_S, SigningKey};
 
 use crate::accounts::{Accounts, Credentials, acceptable, no_such_user};
 use crate::audit;
-use crate::second_factor::{Answer, Enrolment, Factors, begun_already};
+use crate::second_factor::{Answer, Enrolment, Factors, Proof, begun_already};
 use crate::sessions::{ByProvider, Refreshed, Sessions};
 use crate::throttle::Throttle;
 
@@ -27,8 +27,8 @@ pub struct SignIn {
 pub struct Attempt<'a> {
     pub user_name: &'a str,
     pub password: &'a str,
-    /// Of the second factor; empty: none is said.
-    pub code: &'a str,
+    /// Of the second factor.
+    pub proof: Proof<'a>,
     /// The network address that it comes from, as the gateway saw it.
     pub place: &'a str,
 }
@@ -65,9 +65,9 @@ impl SignIn {
         Ok(tokens)
     }
 
-    /// Whether they are whom they say. Wrong passwords and wrong codes are counted alike, and together.
+    /// Whether they are whom they say. Wrong passwords, wrong codes and wrong answers of keys are counted alike, and together.
     async fn shown(&self, attempt: &Attempt<'_>) -> Result<Shown> {
-        let Attempt { user_name, password, code, place } = *attempt;
+        let Attempt { user_name, password, proof, place } = *attempt;
         // Neither can be anybody's. Asked first, because a database may think "ádmin" equal to "admin",
         // which would give every spelling five guesses of its own.
         let Ok(user_name) = acceptable(user_name) else { return Err(wrong_credentials()) };
@@ -84,7 +84,7 @@ impl SignIn {
             self.refused(found.as_ref(), "wrong password").await?;
             return Err(wrong_credentials());
         };
-        let (guess, answer) = guess.looked_at(self.factors.check(&known, code).await).await?;
+        let (guess, answer) = guess.looked_at(self.factors.check(&known, proof).await).await?;
         let missing = match answer {
             Answer::Passed | Answer::Enrolled => {
                 let is_enrolled = matches!(answer, Answer::Enrolled);
@@ -94,10 +94,15 @@ impl SignIn {
             Answer::Wrong => {
                 guess.failed().await?;
                 tracing::info!("a second factor was wrong");
-                self.refused(Some(&known), "wrong code").await?;
-                return Err(wrong_code());
+                let wrong = if proof.key.is_empty() { "wrong code" } else { "wrong security key" };
+                self.refused(Some(&known), wrong).await?;
+                return Err(if proof.key.is_empty() { wrong_code() } else { wrong_key() });
             }
-            Answer::Needed => Tokens { second_factor_needed: true, ..Tokens::default() },
+            Answer::Needed { asked } => Tokens {
+                second_factor_needed: true,
+                security_key_options: asked.unwrap_or_default(),
+                ..Tokens::default()
+            },
             Answer::Enrol(Enrolment { address, .. }) => {
                 Tokens { second_factor_to_be: address, ..Tokens::default() }
             }
@@ -120,11 +125,12 @@ impl SignIn {
         self.begin(known, place, Some(by)).await
     }
 
-    /// Begins one's own second factor; whoever has found an open page does not know the password.
+    /// Begins one's own one-time passwords; whoever has found an open page does not know the password.
     pub async fn begin_factor(
         &self,
         who: (TenantId, UserId),
         password: &str,
+        proof: Proof<'_>,
         place: &str,
     ) -> Result<Enrolment> {
         let (tenant, id) = who;
@@ -132,8 +138,51 @@ impl SignIn {
         if self.factors.has(tenant, id).await? {
             return Err(begun_already());
         }
-        let known = self.own(who, password, "", place).await?;
+        let known = self.own(who, password, proof, place).await?;
         self.factors.begin(&known).await
+    }
+
+    /// What a browser is to be told that is to make another security key for whoever asks.
+    pub async fn begin_key(
+        &self,
+        who: (TenantId, UserId),
+        password: &str,
+        proof: Proof<'_>,
+        place: &str,
+    ) -> Result<String> {
+        let known = self.own(who, password, proof, place).await?;
+        self.factors.keys.begin(&known.user).await
+    }
+
+    /// What a browser is to be told that is to ask one of one's own keys, where a password alone is not enough.
+    pub async fn challenge(&self, (tenant, id): (TenantId, UserId)) -> Result<String> {
+        let keys = self.factors.keys.of(tenant, id).await?;
+        let asked = self.factors.keys.challenge(tenant, id, keys).await?;
+        asked.ok_or_else(|| ErrorKind::NotFound.error("you have no security key that can be asked"))
+    }
+
+    /// Takes one of one's own security keys away, unless it is all that the hospital's rule is kept by.
+    pub async fn remove_key(
+        &self,
+        (tenant, id): (TenantId, UserId),
+        key: SecurityKeyId,
+        (password, proof): (&str, Proof<'_>),
+        place: &str,
+    ) -> Result<()> {
+        let is_last = !self.factors.has(tenant, id).await?
+            && self.factors.keys.of(tenant, id).await?.len() == 1;
+        self.may_remove(tenant, is_last).await?;
+        self.own((tenant, id), password, proof, place).await?;
+        self.factors.remove_key(tenant, id, key).await
+    }
+
+    /// Refuses to take the last factor away from somebody whose hospital asks for one.
+    async fn may_remove(&self, tenant: TenantId, is_last: bool) -> Result<()> {
+        if is_last && self.factors.is_required(tenant).await? {
+            let words = "your hospital asks for a second factor";
+            return Err(ErrorKind::Conflict.error(words));
+        }
+        Ok(())
     }
 
     /// Shows that one's own second factor works; the answer is codes for recovery.
@@ -155,19 +204,17 @@ impl SignIn {
         Ok(codes)
     }
 
-    /// Takes one's own second factor away, unless the hospital asks for it.
+    /// Takes one's own one-time passwords away, unless they are all that the hospital's rule is kept by.
     pub async fn remove_factor(
         &self,
         (tenant, id): (TenantId, UserId),
         password: &str,
-        code: &str,
+        proof: Proof<'_>,
         place: &str,
     ) -> Result<()> {
-        if self.factors.is_required(tenant).await? {
-            let words = "your hospital asks for a second factor";
-            return Err(ErrorKind::Conflict.error(words));
-        }
-        self.own((tenant, id), password, code, place).await?;
+        let is_last = self.factors.keys.of(tenant, id).await?.is_empty();
+        self.may_remove(tenant, is_last).await?;
+        self.own((tenant, id), password, proof, place).await?;
         self.factors.remove(tenant, id).await
     }
 
@@ -176,22 +223,20 @@ impl SignIn {
         &self,
         (tenant, id): (TenantId, UserId),
         password: &str,
-        code: &str,
+        proof: Proof<'_>,
         place: &str,
     ) -> Result<Credentials> {
         let found = self.accounts.user(tenant, id).await?.ok_or_else(no_such_user)?;
         let user_name = found.user.user_name.as_str();
         match self
-            .shown(&Attempt { user_name, password, code, place })
+            .shown(&Attempt { user_name, password, proof, place })
             .await
             .map_err(known_asker)?
         {
             Shown::Known { known, .. } => Ok(*known),
             // The password is right: whose hospital asks for a factor begins it in the same way.
             Shown::Missing(tokens) if !tokens.second_factor_needed => Ok(found),
-            Shown::Missing(_) => {
-                Err(ErrorKind::Forbidden.error("say a code of your second factor, too"))
-            }
+            Shown::Missing(_) => Err(factor_missing()),
         }
     }
 
@@ -200,16 +245,16 @@ impl SignIn {
     pub async fn change_password(
         &self,
         (tenant, id): (TenantId, UserId),
-        (password, code): (&str, &str),
+        (password, proof): (&str, Proof<'_>),
         new: &str,
         place: &str,
     ) -> Result<Tokens> {
         let found = self.accounts.user(tenant, id).await?;
         let user_name = &found.ok_or_else(no_such_user)?.user.user_name;
-        let attempt = Attempt { user_name, password, code, place };
+        let attempt = Attempt { user_name, password, proof, place };
         let tokens = self.password(attempt, Some(new)).await.map_err(known_asker)?;
         if tokens.access_token.is_empty() {
-            return Err(ErrorKind::Forbidden.error("say a code of your second factor, too"));
+            return Err(factor_missing());
         }
         Ok(tokens)
     }
@@ -289,11 +334,20 @@ fn wrong_code() -> domain::Error {
     ErrorKind::Unauthenticated.error("the code is wrong, or was used before")
 }
 
+fn wrong_key() -> domain::Error {
+    ErrorKind::Unauthenticated
+        .error("the security key is none of this account's, or has answered something else")
+}
+
+fn factor_missing() -> domain::Error {
+    ErrorKind::Forbidden.error("show your second factor, too: a code of it, or your security key")
+}
+
 /// Who asks is known: it is what they say that is wrong.
 fn known_asker(error: domain::Error) -> domain::Error {
     match error.kind() {
         ErrorKind::Unauthenticated => {
-            ErrorKind::Forbidden.error("the old password is wrong, or the code")
+            ErrorKind::Forbidden.error("the old password is wrong, or the second factor")
         }
         _ => error,
     }

@@ -15,9 +15,9 @@ use crate::Gateway;
 use crate::caller::Caller;
 use crate::extract::{JsonBody, Path};
 use crate::problem::Problem;
-use crate::second_factor;
 use crate::token::{Token, located};
 use crate::users::{User, missing, moment};
+use crate::{second_factor, security_keys};
 
 pub fn routes() -> OpenApiRouter<Gateway> {
     OpenApiRouter::new()
@@ -27,6 +27,7 @@ pub fn routes() -> OpenApiRouter<Gateway> {
         .routes(routes!(end_session))
         .routes(routes!(use_link))
         .merge(second_factor::routes())
+        .merge(security_keys::routes())
 }
 
 /// Whoever asks.
@@ -37,7 +38,7 @@ pub struct Account {
     tenant: String,
     /// Those of the hospital, `en` or `fr`; the first is its own.
     languages: Vec<String>,
-    /// Whether a one-time password is asked for beside the password.
+    /// Whether there are one-time passwords, of which one is asked for beside the password, or a security key.
     has_second_factor: bool,
     /// Whether the hospital asks everybody for one who signs in with a password.
     second_factor_required: bool,
@@ -53,6 +54,8 @@ pub struct PasswordChange {
     new_password: String,
     /// Of the second factor, where the account has one.
     one_time_code: Option<String>,
+    /// Or what a security key has answered, as JSON: `AuthenticationResponseJSON` of WebAuthn Level 3.
+    security_key: Option<String>,
 }
 
 /// A link, and the password that it is to set.
@@ -141,9 +144,10 @@ pub async fn change_password(
     origin: Option<Extension<ConnectInfo<SocketAddr>>>,
     JsonBody(change): JsonBody<PasswordChange>,
 ) -> Result<Json<Token>, Problem> {
-    let PasswordChange { password, new_password, one_time_code } = change;
-    let code = one_time_code.unwrap_or_default();
-    let message = auth::ChangePasswordRequest { password, new_password, code };
+    let PasswordChange { password, new_password, one_time_code, security_key } = change;
+    let (code, security_key) =
+        (one_time_code.unwrap_or_default(), security_key.unwrap_or_default());
+    let message = auth::ChangePasswordRequest { password, new_password, code, security_key };
     let request = located(origin, caller.request(message));
     let tokens = gateway.accounts.change_password(request).await?.into_inner();
     Ok(Json(tokens.into()))

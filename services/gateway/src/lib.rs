@@ -65,6 +65,7 @@ mod scan_report;
 mod scans;
 mod second_factor;
 mod sections;
+mod security_keys;
 mod series_rules;
 mod shelf;
 mod sign_in;

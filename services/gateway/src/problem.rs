@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use domain::{Error, ErrorKind, seconds_said, try_again_in};
 use proto::storage::Refusal;
 use serde::Serialize;
+use serde_json::Value;
 use tonic::{Code, Status};
 use utoipa::ToSchema;
 
@@ -48,6 +49,11 @@ pub struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     second_factor: Option<Box<str>>,
+    /// At the token endpoint: what a browser is to ask a security key of the account, for `PublicKeyCredential.parseRequestOptionsFromJSON`
+    /// (WebAuthn Level 3).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    security_key: Option<Box<Value>>,
     /// Whether the same request may succeed in a moment.
     #[serde(skip)]
     transient: bool,
@@ -84,7 +90,7 @@ kinds! {
     PASSWORD_CHANGE = "password-change", FORBIDDEN, "The password must be changed first",
         "Sign in once more, with `new_password` beside the password of the first start. Nothing else works before.";
     SECOND_FACTOR = "second-factor", FORBIDDEN, "A second factor is asked for",
-        "Sign in once more, with `one_time_code` beside the password. Where `second_factor` is said, there is none yet: show that address to an app that makes one-time passwords first.";
+        "Sign in once more, with `one_time_code` beside the password, or where `security_key` is said with what the key answers to it. Where `second_factor` is said, there is none yet: show that address to an app that makes one-time passwords first.";
     NO_CONSENT = "no-consent", FORBIDDEN, "Nothing may be learned from here",
         "An administrator of the hospital decides whether its confirmed scans may be learned from: `PUT /v1/consent`.";
     NOT_FOUND = "not-found", NOT_FOUND, "There is no such thing",
@@ -141,6 +147,7 @@ impl Kind {
             error: None,
             checks: None,
             second_factor: None,
+            security_key: None,
             transient: may_pass.contains(&self.name),
             bad_token: false,
         }
@@ -193,6 +200,11 @@ impl Problem {
     /// Adds the second factor that somebody is to have.
     pub fn with_second_factor(self, address: String) -> Problem {
         Problem { second_factor: Some(address.into()), ..self }
+    }
+
+    /// Adds what a security key is to be asked.
+    pub fn with_security_key(self, options: Value) -> Problem {
+        Problem { security_key: Some(Box::new(options)), ..self }
     }
 
     /// Whether it says how long to wait.

@@ -1,4 +1,4 @@
-//! The second factor of one's own account, and what a hospital asks for.
+//! The one-time passwords of one's own account, and what a hospital asks for.
 
 use std::net::SocketAddr;
 
@@ -26,11 +26,14 @@ pub fn routes() -> OpenApiRouter<Gateway> {
         .routes(routes!(rules, set_rules))
 }
 
-/// That whoever asks is still there.
+/// That whoever asks is still there; with the answer of a security key, or a code for recovery, where they have a key already.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SecondFactorBeginning {
     password: String,
+    one_time_code: Option<String>,
+    /// As JSON: `AuthenticationResponseJSON` of WebAuthn Level 3.
+    security_key: Option<String>,
 }
 
 /// What an app is to be told that makes one-time passwords (RFC 6238).
@@ -63,7 +66,9 @@ pub struct RecoveryCodes {
 pub struct SecondFactorEnd {
     password: String,
     /// Or a code for recovery.
-    one_time_code: String,
+    one_time_code: Option<String>,
+    /// Or what a security key has answered, as JSON: `AuthenticationResponseJSON` of WebAuthn Level 3.
+    security_key: Option<String>,
 }
 
 /// What a hospital asks of whoever signs in with a password.
@@ -74,14 +79,14 @@ pub struct SignInRules {
     second_factor_required: bool,
 }
 
-/// Begins a second factor of one's own account
+/// Begins one-time passwords of one's own account
 ///
 /// It is asked for once a code has shown that it works.
 #[utoipa::path(
     operation_id = "begin_second_factor", post, path = "/v1/account/second-factor", tag = "account", request_body = SecondFactorBeginning,
     responses(
         (status = 200, description = "What an app is to be told", body = SecondFactor),
-        (status = 403, description = "The password is wrong", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The password or the security key is wrong", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "Whoever asks is no user", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "There is one already", body = Problem, content_type = "application/problem+json"),
     ),
@@ -91,9 +96,13 @@ pub async fn begin(
     State(mut gateway): State<Gateway>,
     caller: Caller,
     origin: Option<Extension<ConnectInfo<SocketAddr>>>,
-    JsonBody(SecondFactorBeginning { password }): JsonBody<SecondFactorBeginning>,
+    JsonBody(beginning): JsonBody<SecondFactorBeginning>,
 ) -> Result<Json<SecondFactor>, Problem> {
-    let request = located(origin, caller.request(auth::BeginSecondFactor { password }));
+    let SecondFactorBeginning { password, one_time_code, security_key } = beginning;
+    let (code, security_key) =
+        (one_time_code.unwrap_or_default(), security_key.unwrap_or_default());
+    let message = auth::BeginSecondFactor { password, code, security_key };
+    let request = located(origin, caller.request(message));
     let begun = gateway.second_factors.begin(request).await?.into_inner();
     let auth::SecondFactorBegun { secret, address } = begun;
     Ok(Json(SecondFactor { secret, address }))
@@ -121,14 +130,14 @@ pub async fn confirm(
     Ok(Json(RecoveryCodes { codes }))
 }
 
-/// Takes the second factor of one's own account away
+/// Takes the one-time passwords of one's own account away
 #[utoipa::path(
     operation_id = "remove_second_factor", post, path = "/v1/account/second-factor/remove", tag = "account", request_body = SecondFactorEnd,
     responses(
         (status = 204, description = "There is none any more"),
-        (status = 403, description = "The password or the code is wrong", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The password or the second factor is wrong", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "There is none", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "The hospital asks for one", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "It is the last factor, and the hospital asks for one", body = Problem, content_type = "application/problem+json"),
     ),
     security(("bearer" = [])),
 )]
@@ -136,16 +145,19 @@ pub async fn remove(
     State(mut gateway): State<Gateway>,
     caller: Caller,
     origin: Option<Extension<ConnectInfo<SocketAddr>>>,
-    JsonBody(SecondFactorEnd { password, one_time_code }): JsonBody<SecondFactorEnd>,
+    JsonBody(end): JsonBody<SecondFactorEnd>,
 ) -> Result<StatusCode, Problem> {
-    let message = auth::RemoveSecondFactor { password, code: one_time_code };
+    let SecondFactorEnd { password, one_time_code, security_key } = end;
+    let (code, security_key) =
+        (one_time_code.unwrap_or_default(), security_key.unwrap_or_default());
+    let message = auth::RemoveSecondFactor { password, code, security_key };
     gateway.second_factors.remove(located(origin, caller.request(message))).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Takes a user's second factor away, who has lost it and their codes
+/// Takes a user's whole second factor away, who has lost it and their codes
 ///
-/// Not one's own: that goes at `/v1/account/second-factor/remove`, with a code. The reason, in the header `Medseg-Reason` (percent-encoded
+/// One-time passwords and security keys alike. Not one's own: that goes at `/v1/account/second-factor/remove`, with a code. The reason, in the header `Medseg-Reason` (percent-encoded
 /// UTF-8), stands in the audit trail.
 #[utoipa::path(
     operation_id = "remove_user_second_factor", delete, path = "/v1/users/{id}/second-factor", tag = "users", params(

@@ -18,6 +18,7 @@ use crate::Gateway;
 use crate::caller::credentials;
 use crate::extract::JsonBody;
 use crate::problem::{INVALID, PASSWORD_CHANGE, Problem, SECOND_FACTOR, UNPROCESSABLE};
+use crate::security_keys;
 
 /// What to sign in with (RFC 6749). Clients may send their id and secret by HTTP Basic instead.
 #[derive(Deserialize, ToSchema)]
@@ -34,6 +35,9 @@ pub struct GrantRequest {
     new_password: Option<String>,
     /// For `password`: what an app shows whose account has a second factor, or a code for recovery.
     one_time_code: Option<String>,
+    /// For `password`: what a security key has answered to the `security_key` of the problem before, as JSON
+    /// (`AuthenticationResponseJSON` of WebAuthn Level 3).
+    security_key: Option<String>,
     /// For `client_credentials`.
     client_id: Option<String>,
     /// For `client_credentials`.
@@ -106,6 +110,7 @@ pub async fn grant(
                 password: needed(request.password, "password")?,
                 new_password: request.new_password.unwrap_or_default(),
                 code: request.one_time_code.unwrap_or_default(),
+                security_key: request.security_key.unwrap_or_default(),
             };
             auth.sign_in(from(caller, message)).await
         }
@@ -140,8 +145,14 @@ pub async fn grant(
         return Err(PASSWORD_CHANGE.problem(words).named("invalid_grant"));
     }
     if tokens.second_factor_needed {
-        let words = "say a code of your second factor as `one_time_code`";
-        return Err(SECOND_FACTOR.problem(words).named("invalid_grant"));
+        let options = &tokens.security_key_options;
+        if options.is_empty() {
+            let words = "say a code of your second factor as `one_time_code`";
+            return Err(SECOND_FACTOR.problem(words).named("invalid_grant"));
+        }
+        let words = "say what your security key answers to `security_key` as a field of that name, or a code as `one_time_code`";
+        let problem = SECOND_FACTOR.problem(words).named("invalid_grant");
+        return Err(problem.with_security_key(security_keys::options(options)?));
     }
     if !tokens.second_factor_to_be.is_empty() {
         let words = "your hospital asks for a second factor: show `second_factor` to an app, and say its code as `one_time_code`";

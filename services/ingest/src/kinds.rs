@@ -100,7 +100,7 @@ impl Uploads {
         // The next upload may have its turn.
         drop(rest);
         let question = authorised(stream::iter(parts), token);
-        let mut question = vouched(question, &self.own.get().await?);
+        let mut question = vouched(question, &self.shown_to_models.get().await?);
         question.set_timeout(ANSWER);
         Ok(Some(kinds.clone().tell_kind(question).await?.into_inner()))
     }

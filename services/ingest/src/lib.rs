@@ -223,7 +223,7 @@ pub fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service> {
     let erasures = ErasuresClient::new(peers.storage);
     let unpacked_max = UNPACKED_TIMES * ((config.upload_mib as u64) << 20);
     let own = ServiceToken::new(peers.auth.clone(), config.service_secret.clone(), clock.clone());
-    let own = own.towards("storage");
+    let (own, shown_to_models) = (own.towards("storage"), own.towards("inference"));
     let comparing = Turns::of(decoder.at_a_time());
     refusals::describe();
     let modalities = config.modalities.clone();
@@ -237,6 +237,7 @@ pub fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service> {
         kinds,
         erasures,
         own,
+        shown_to_models,
         comparing,
         unpacked_max,
         modalities,

@@ -48,6 +48,8 @@ pub struct Uploads {
     pub erasures: ErasuresClient<Peer>,
     /// What storage is shown beside the caller's own token.
     pub own: ServiceToken,
+    /// The same, for a model that is asked what it sees.
+    pub shown_to_models: ServiceToken,
     /// The hospitals' turns at comparing masks, which are held whole for it.
     pub comparing: Turns<Party>,
     /// What the files of one archive may unpack to, all together.

@@ -1,8 +1,7 @@
-use domain::{Result as Outcome, TenantId, UserId};
+use domain::{Result as Outcome, UserId};
 use proto::auth::accounts_server::Accounts;
 use proto::auth::*;
 use service::claims::Role;
-use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 
 use super::{Rpc, origin};
@@ -10,6 +9,7 @@ use crate::accounts::no_such_user;
 use crate::clients::{self, ClientChange};
 use crate::lives::UserChange;
 use crate::roles;
+use crate::second_factor::Proof;
 use crate::sessions;
 
 #[tonic::async_trait]
@@ -33,8 +33,9 @@ impl Accounts for Rpc {
     ) -> Result<Response<Tokens>, Status> {
         let who = self.door.person(request.metadata()).await?;
         let place = origin(request.metadata()).to_owned();
-        let ChangePasswordRequest { password, new_password, code } = request.get_ref();
-        let old = (password.as_str(), code.as_str());
+        let ChangePasswordRequest { password, new_password, code, security_key: key } =
+            request.get_ref();
+        let old = (password.as_str(), Proof { code, key });
         let tokens = self.sign_in.change_password(who, old, new_password, &place).await?;
         Ok(Response::new(tokens))
     }
@@ -130,19 +131,6 @@ impl Accounts for Rpc {
         let id = client(&request.get_ref().client_id)?;
         self.clients.delete(tenant.id(), id).await?;
         Ok(Response::new(Done {}))
-    }
-}
-
-impl Rpc {
-    /// Whose sessions are asked for: one's own, or those of a user whom one administers.
-    async fn whose(&self, metadata: &MetadataMap, user: &str) -> Outcome<(TenantId, UserId)> {
-        if user.is_empty() {
-            return self.door.person(metadata).await;
-        }
-        let tenant = self.door.administrator(metadata).await?.id();
-        let id = user.parse()?;
-        self.accounts.user(tenant, id).await?.ok_or_else(no_such_user)?;
-        Ok((tenant, id))
     }
 }
 

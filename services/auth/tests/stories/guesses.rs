@@ -122,7 +122,8 @@ async fn instances_at_one_new_name_at_once_wait_for_nobody_in_a_circle(setting: 
     }
     // At codes, which cost no time: so they meet at the database.
     let token = setting.admin().await.access_token;
-    let begin = BeginSecondFactor { password: setting.password().into() };
+    let password = setting.password().to_owned();
+    let begin = BeginSecondFactor { password, ..Default::default() };
     let mut factors = SecondFactorsClient::new(setting.peer.clone());
     plain(factors.begin(authorised(begin, &token)).await).unwrap();
     let pool = pool(&setting).await;

@@ -63,15 +63,15 @@ impl Setting {
 
     async fn with_code(&self, place: &str, code: &str) -> Result<Tokens, Error> {
         let (user_name, password) = (self.first.user_name.clone(), self.password().to_owned());
-        let new_password = String::new();
         let code = code.to_owned();
-        let mut request = Request::new(SignInRequest { user_name, password, new_password, code });
+        let wish = SignInRequest { user_name, password, code, ..Default::default() };
+        let mut request = Request::new(wish);
         request.metadata_mut().insert(ORIGIN, place.parse().unwrap());
         plain(self.auth.clone().sign_in(request).await)
     }
 
     async fn begin(&self, token: &str, password: &str) -> Result<SecondFactorBegun, Error> {
-        let begin = BeginSecondFactor { password: password.into() };
+        let begin = BeginSecondFactor { password: password.into(), ..Default::default() };
         plain(self.factors().begin(authorised(begin, token)).await)
     }
 
@@ -119,7 +119,8 @@ async fn a_second_factor_is_begun_shown_to_work_asked_for_and_taken_away(setting
     assert!(me.has_second_factor && !me.second_factor_required);
 
     let remove = async |password: &str, code: &str| {
-        let remove = RemoveSecondFactor { password: password.into(), code: code.into() };
+        let (password, code) = (password.into(), code.into());
+        let remove = RemoveSecondFactor { password, code, ..Default::default() };
         plain(setting.factors().remove(authorised(remove, &token)).await)
     };
     setting.clock.advance(STEP_MS);
@@ -187,8 +188,8 @@ async fn whose_hospital_asks_for_one_has_one_from_the_next_sign_in_on(setting: S
     assert_eq!(tokens.recovery_codes.len(), 10);
     let recovered = setting.with_code("", &tokens.recovery_codes[0]).await.unwrap();
     assert!(!recovered.access_token.is_empty() && recovered.recovery_codes.is_empty());
-    let (password, code) = (setting.password().to_owned(), String::new());
-    let remove = authorised(RemoveSecondFactor { password, code }, &token);
+    let password = setting.password().to_owned();
+    let remove = authorised(RemoveSecondFactor { password, ..Default::default() }, &token);
     assert_eq!(refusal(plain(setting.factors().remove(remove).await)).0, ErrorKind::Conflict);
     // What another hospital asks for is its own.
     setting.other_hospital("eve", "a long enough sentence", &[service::claims::Role::Admin]).await;

@@ -223,6 +223,14 @@ async fn a_sign_in_needs_a_code_once_a_second_factor_is_asked_for() {
     let another = begun["address"].as_str().unwrap();
     assert!(status == 200 && another.starts_with("otpauth://totp/medseg:"), "{begun}");
     assert_ne!(another, address, "what somebody else may have been shown makes no codes");
+    // Where browsers reach this installation nobody has said: keys would be of no name.
+    let (_, keys) = json(gateway.get("/v1/account/security-keys").send().await.unwrap()).await;
+    assert_eq!(keys, json!({"keys": [], "offered": false}));
+    let options = gateway.post("/v1/account/security-keys/options").json(&begin);
+    let (status, _, said) = problem(options.send().await.unwrap()).await;
+    assert!(status == 409 && said.to_string().contains("PUBLIC_URL"), "{said:?}");
+    let none = gateway.post("/v1/account/security-keys/challenge").send().await.unwrap();
+    assert_eq!(problem(none).await.0, 404);
     let code = json!({"one_time_code": "abcdef"});
     let confirm = gateway.post("/v1/account/second-factor/codes").json(&code).send().await.unwrap();
     assert_eq!(problem(confirm).await.0, 403);
@@ -262,6 +270,8 @@ fn routes(user: &str, client: &str, tenant: &str) -> Vec<(Method, String, Value)
         (Method::POST, format!("/v1/clients/{client}/rotation"), nothing.clone()),
         (Method::DELETE, format!("/v1/clients/{client}/rotation"), nothing.clone()),
         (Method::DELETE, format!("/v1/users/{user}/second-factor"), nothing.clone()),
+        (Method::GET, format!("/v1/users/{user}/security-keys"), nothing.clone()),
+        (Method::DELETE, format!("/v1/users/{user}/security-keys/{client}"), nothing.clone()),
         (Method::GET, "/v1/provider".into(), nothing.clone()),
         (Method::PUT, "/v1/provider".into(), provider()),
         (Method::DELETE, "/v1/provider".into(), nothing.clone()),

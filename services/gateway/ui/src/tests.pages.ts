@@ -41,6 +41,7 @@ import type { Scan } from './api/scans'
 import { found } from './search'
 import { fateOf } from './series'
 import { askedBy, askedWith, NOTHING_ASKED, refusalOf, wrongOf } from './signing'
+import { bytesOf, textOf } from './webauthn'
 import { firstOf, offeredFor, together } from './together'
 import { TABLES } from './words/table'
 
@@ -452,6 +453,14 @@ test('what was asked for beside a right password is asked of that name and passw
     assert.equal(refusalOf(refused(401), other), signIn.wrong)
   }
 
+  // A key is asked once; what has become of it is said in its own words.
+  const question = { challenge: 'AAAA' }
+  const keyed = askedBy(new Problem({ status: 403, name: 'second-factor', title: 'T', detail: 'D', securityKey: question }), first)
+  assert.ok(keyed && keyed.keys && keyed.question === question && !asked.keys)
+  assert.equal(refusalOf(refused(401), keyed, true), TABLES.en.securityKeys.wrong)
+  assert.equal(refusalOf(refused(409, 'no-key'), keyed, true), 'T. D')
+  assert.equal(wrongOf(refused(409, 'no-key'), keyed), 'code')
+
   const change = askedBy(refused(403, 'password-change'), asked)
   assert.ok(change && change.code && change.change && wrongOf(refused(400), change) === 'new')
   assert.equal(refusalOf(refused(400), change), 'T. D')
@@ -462,6 +471,11 @@ test('what was asked for beside a right password is asked of that name and passw
 test('why readers do not agree is counted by reasons in the reader’s words, and one to come by its own name', () => {
   assert.deepEqual(reasonsOf({ to_come: 1, outline: 12 }), ['The outline does not fit: 12', 'to_come: 1'])
   assert.deepEqual(reasonsOf({}), [])
+})
+
+test('what keys say is base64url, both ways', () => {
+  for (const text of ['', 'AA', '-_8', 'Zm9vYg', 'Zm9vYmE', 'Zm9vYmFy']) assert.equal(textOf(bytesOf(text).buffer), text)
+  assert.deepEqual([...bytesOf('-_8')], [251, 255])
 })
 
 test('remarks are said in the reader’s words, which name no field, and one that is not known in the server’s', () => {

@@ -31,6 +31,11 @@ const TABLE: &str = r#"
     POST /v1/account/second-factor      | @ | | {"password": "a guess"}
     POST /v1/account/second-factor/codes  | @ | | {"one_time_code": "000000"}
     POST /v1/account/second-factor/remove | @ | | {"password": "a guess", "one_time_code": "000000"}
+    GET /v1/account/security-keys       | @
+    POST /v1/account/security-keys      | @ | | {"name": "the blue one", "made": "{}"}
+    POST /v1/account/security-keys/options   | @ | | {"password": "a guess"}
+    POST /v1/account/security-keys/challenge | @
+    POST /v1/account/security-keys/{key}/remove | @ | key=key | {"password": "a guess"}
     GET /v1/account/sessions            | @
     DELETE /v1/account/sessions/{session} | @ | session=session
     GET /v1/users                       | A | | | ok
@@ -40,6 +45,8 @@ const TABLE: &str = r#"
     DELETE /v1/users/{id}               | A | id=user
     POST /v1/users/{id}/password-link   | A | id=user
     DELETE /v1/users/{id}/second-factor | A | id=user
+    GET /v1/users/{id}/security-keys    | A | id=user | | ok
+    DELETE /v1/users/{id}/security-keys/{key} | A | id=user key=key
     GET /v1/users/{id}/sessions         | A | id=user | | ok
     DELETE /v1/users/{id}/sessions/{session} | A | id=user session=session
     GET /v1/clients                     | A | | | ok

@@ -37,6 +37,12 @@ const TABLE: &str = "
     auth SecondFactors/Confirm      | @
     auth SecondFactors/Remove       | @
     auth SecondFactors/RemoveOf     | A     | user_id=user
+    auth SecondFactors/BeginKey     | @
+    auth SecondFactors/AddKey       | @
+    auth SecondFactors/ChallengeKeys | @
+    auth SecondFactors/RemoveKey    | @     | id=key
+    auth SecondFactors/ListKeys     | A     | user_id=user    | ok
+    auth SecondFactors/RemoveKeyOf  | A     | user_id=user id=key
     auth SecondFactors/GetRules     | A     |                 | ok
     auth SecondFactors/SetRules     | A
     auth Auth/SignIn                | *

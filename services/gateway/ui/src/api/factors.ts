@@ -1,4 +1,5 @@
 import { request } from './http'
+import type { Proof } from './keys'
 import { got, sent } from './json'
 
 /** What an app is to be told that makes one-time passwords. */
@@ -7,8 +8,8 @@ export interface SecondFactor {
   address: string
 }
 
-export function beginFactor(password: string): Promise<SecondFactor> {
-  return sent('POST', 'v1/account/second-factor', { password })
+export function beginFactor(password: string, proof: Proof): Promise<SecondFactor> {
+  return sent('POST', 'v1/account/second-factor', { password, ...proof })
 }
 
 /** Shows that it works; answers codes for recovery. */
@@ -16,8 +17,8 @@ export async function confirmFactor(code: string): Promise<string[]> {
   return (await sent<{ codes: string[] }>('POST', 'v1/account/second-factor/codes', { one_time_code: code })).codes
 }
 
-export function removeFactor(password: string, code: string): Promise<void> {
-  return sent('POST', 'v1/account/second-factor/remove', { password, one_time_code: code })
+export function removeFactor(password: string, proof: Proof): Promise<void> {
+  return sent('POST', 'v1/account/second-factor/remove', { password, ...proof })
 }
 
 /** As few characters as say why, and as many as are kept. */

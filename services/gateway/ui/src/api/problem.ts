@@ -12,6 +12,8 @@ export class Problem extends Error {
   readonly checks: readonly Check[]
   /** What an app is to be told of a second factor that is asked for and not there yet; empty: nothing. */
   readonly secondFactor: string
+  /** What a security key is to be asked, where a second factor is asked for and there is one. */
+  readonly securityKey: PublicKeyCredentialRequestOptionsJSON | null
 
   constructor(fields: {
     status: number
@@ -20,6 +22,7 @@ export class Problem extends Error {
     detail: string
     checks?: readonly Check[]
     secondFactor?: string
+    securityKey?: PublicKeyCredentialRequestOptionsJSON | null
   }) {
     super(`${fields.title}: ${fields.detail}`)
     this.status = fields.status
@@ -28,6 +31,7 @@ export class Problem extends Error {
     this.detail = fields.detail
     this.checks = fields.checks ?? []
     this.secondFactor = fields.secondFactor ?? ''
+    this.securityKey = fields.securityKey ?? null
   }
 
   /** Whether the same request may succeed later, unchanged. */
@@ -47,6 +51,7 @@ export function problemOf(status: number, body: string): Problem {
     detail: sentence(text(fields.detail)),
     checks: Array.isArray(fields.checks) ? (fields.checks as Check[]) : [],
     secondFactor: text(fields.second_factor),
+    securityKey: (fields.security_key ?? null) as PublicKeyCredentialRequestOptionsJSON | null,
   })
 }
 

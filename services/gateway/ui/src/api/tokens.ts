@@ -8,11 +8,12 @@ export interface Tokens {
   recovery_codes?: string[]
 }
 
-/** Signs in, with another password from now on where one is named, and with a code where there is a second factor. */
-export function signIn(userName: string, password: string, newPassword = '', code = ''): Promise<Tokens> {
+/** Signs in, with another password from now on where one is named, and with a code or the answer of a key where there is a second factor. */
+export function signIn(userName: string, password: string, newPassword = '', code = '', key = ''): Promise<Tokens> {
   const fields: Record<string, string> = { grant_type: 'password', username: userName, password }
   if (newPassword) fields.new_password = newPassword
   if (code) fields.one_time_code = code
+  if (key) fields.security_key = key
   return grant(fields)
 }
 

@@ -73,8 +73,8 @@ class Session {
     await this.#renew().catch(() => undefined)
   }
 
-  async signIn(userName: string, password: string, newPassword = '', code = ''): Promise<void> {
-    await this.#begin(await signIn(userName, password, newPassword, code), userName)
+  async signIn(userName: string, password: string, newPassword = '', code = '', key = ''): Promise<void> {
+    await this.#begin(await signIn(userName, password, newPassword, code, key), userName)
   }
 
   /** Signs in whom their hospital's provider has sent back. */
