@@ -11,6 +11,8 @@ const BACKGROUND_LEVEL: f32 = 0.1;
 const DEVIATION_OF_MEDIAN: f64 = 1.482_602_218_505_602;
 /// The weights of the mask that noise is seen through are, squared and added up, the square of this.
 const MASK_NORM: f64 = 6.0;
+/// The same weights without their signs, added up: what is seen through the mask is at most so many times the brightest voxel.
+const MASK_SUM: f64 = 16.0;
 
 /// How an image looks, in seven numbers that can be compared over time and between sites.
 ///
@@ -96,9 +98,11 @@ fn percentile(values: &mut [f32], part: f64) -> f32 {
 fn sharpness(volume: &Volume, slices: &[usize], black: f32, level: f32) -> f64 {
     let (mut edges, mut brightness) = (0.0, 0.0);
     for_foreground(volume, slices, level, |[above, here, below], column| {
-        let around = above[column] + below[column] + here[column - 1] + here[column + 1];
-        edges += f64::from((around - 4.0 * here[column]).abs());
-        brightness += f64::from(here[column] - black);
+        let at = |line: &[f32], column: usize| f64::from(line[column]);
+        let sides =
+            at(above, column) + at(below, column) + at(here, column - 1) + at(here, column + 1);
+        edges += (sides - 4.0 * at(here, column)).abs();
+        brightness += at(here, column) - f64::from(black);
     });
     if brightness > 0.0 { edges / brightness } else { 0.0 }
 }
@@ -112,17 +116,19 @@ fn noise(volume: &Volume, slices: &[usize], black: f32, level: f32, mut left: Ve
     left.clear();
     let mut brightness = 0.0;
     for_foreground(volume, slices, level, |[above, here, below], column| {
+        let at = |line: &[f32], column: usize| f64::from(line[column]);
         let (before, after) = (column - 1, column + 1);
-        let corners = above[before] + above[after] + below[before] + below[after];
-        let sides = above[column] + below[column] + here[before] + here[after];
-        left.push((corners - 2.0 * sides + 4.0 * here[column]).abs());
-        brightness += f64::from(here[column] - black);
+        let corners = at(above, before) + at(above, after) + at(below, before) + at(below, after);
+        let sides = at(above, column) + at(below, column) + at(here, before) + at(here, after);
+        let seen = (corners - 2.0 * sides + 4.0 * at(here, column)).abs();
+        left.push((seen / MASK_SUM) as f32);
+        brightness += at(here, column) - f64::from(black);
     });
     if brightness <= 0.0 {
         return 0.0;
     }
     let mean = brightness / left.len() as f64;
-    f64::from(percentile(&mut left, 0.5)) * DEVIATION_OF_MEDIAN / MASK_NORM / mean
+    MASK_SUM * f64::from(percentile(&mut left, 0.5)) * DEVIATION_OF_MEDIAN / MASK_NORM / mean
 }
 
 /// Each voxel of these slices that is no background and has neighbours on all sides: its row between the two beside it, and its column.
@@ -231,6 +237,18 @@ mod tests {
         let blank = Volume { window: [0.0, 1000.0], ..volume(|_| 500.0) };
         let Features { mean, std, sharpness, background, noise, .. } = Features::new(&blank);
         assert_eq!((mean, std, sharpness, background, noise), (0.5, 0.0, 0.0, 1.0, Some(0.0)));
+    }
+
+    #[test]
+    fn an_image_as_bright_as_a_voxel_can_be_has_finite_features() {
+        let brightest = volume(|v| v).voxels.into_iter().fold(0.0, f32::max);
+        let (dim, bright) =
+            (Features::new(&volume(|v| v)), Features::new(&volume(|v| v / brightest * f32::MAX)));
+        for (name, value) in bright.named() {
+            assert!(value.is_finite(), "{name} is {value}");
+        }
+        assert!((bright.sharpness / dim.sharpness - 1.0).abs() < 1e-3, "{bright:?}");
+        assert!((bright.noise.unwrap() / dim.noise.unwrap() - 1.0).abs() < 1e-3, "{bright:?}");
     }
 
     #[test]

@@ -10,7 +10,7 @@ mod discrepancy;
 mod smirnov;
 mod wasserstein;
 
-pub use beyond::beyond;
+pub use beyond::{beyond, range};
 pub use binned::Shares;
 pub use chi_squared::chi_squared;
 pub use discrepancy::{discrepancy, witnesses};

@@ -43,9 +43,18 @@ impl Uploads {
     ) -> BTreeSet<usize> {
         let mut asked = BTreeSet::new();
         let Some(kinds) = &self.kinds else { return asked };
+        // First those of which a model of any kinds is believed.
+        let (last, first): (Vec<_>, Vec<_>) =
+            open.iter().partition(|(at, _)| series[*at].kind_said == ImageKind::Other);
         let asking = async {
             let mut of_study = BTreeMap::<String, usize>::new();
-            for (at, group) in open {
+            let mut is_believed = true;
+            for (at, group) in first.into_iter().chain(last) {
+                if series[*at].kind_said == ImageKind::Other && !is_believed {
+                    // Whatever it would say, the description tells.
+                    asked.insert(*at);
+                    continue;
+                }
                 let count = of_study.entry(series[*at].study.clone()).or_default();
                 *count += 1;
                 if *count > SERIES_MAX {
@@ -58,6 +67,7 @@ impl Uploads {
                     // Nor of the next ones.
                     break;
                 }
+                is_believed = knows_others(&told);
                 series[*at].kind_by_content = by_content(&told, series[*at].kind_said);
                 asked.insert(*at);
             }
@@ -106,19 +116,21 @@ impl Uploads {
     }
 }
 
+fn knows_others(told: &ToldKind) -> bool {
+    told.kinds.iter().any(|one| one.kind == ImageKind::Other.name())
+}
+
 /// The likeliest kind, where it may be believed.
 fn by_content(told: &ToldKind, said: ImageKind) -> Option<KindPrediction> {
+    // To a model that knows no other kinds each image is one of its own: it denies nobody who names another.
+    if said == ImageKind::Other && !knows_others(told) {
+        return None;
+    }
     let known = told.kinds.iter().filter_map(|one| {
         let kind = one.kind.parse().ok()?;
         Some(KindPrediction { kind, probability: one.probability })
     });
-    let kinds: Vec<KindPrediction> = known.collect();
-    let knows_others = kinds.iter().any(|one| one.kind == ImageKind::Other);
-    // To a model that knows no other kinds each image is one of its own: it denies nobody who names another.
-    if said == ImageKind::Other && !knows_others {
-        return None;
-    }
-    kinds.into_iter().max_by(|a, b| a.probability.total_cmp(&b.probability))
+    known.max_by(|a, b| a.probability.total_cmp(&b.probability))
 }
 
 /// The middle slices of a decoded scan, as they are asked about; None where they are none, or too large.

@@ -1,3 +1,5 @@
+use std::ops::RangeInclusive;
+
 /// By how much of the outermost value another one has to pass it: files round.
 const ROUNDING: f64 = 0.02;
 
@@ -14,14 +16,19 @@ pub struct Beyond {
 ///
 /// The p-value is exact where no two values are equal, whatever they are distributed like, and too large otherwise.
 pub fn beyond(reference: &[f64], window: &[f64]) -> Option<Beyond> {
-    let least = reference.iter().copied().min_by(f64::total_cmp)?;
-    let greatest = reference.iter().copied().max_by(f64::total_cmp)?;
-    let (least, greatest) = (least - ROUNDING * least.abs(), greatest + ROUNDING * greatest.abs());
-    let count = window.iter().filter(|value| **value < least || **value > greatest).count();
+    let trained = range(reference)?;
+    let count = window.iter().filter(|value| !trained.contains(*value)).count();
     (!window.is_empty()).then(|| Beyond {
         share: count as f64 / window.len() as f64,
         p_value: p_value(reference.len(), window.len(), count),
     })
+}
+
+/// Where values lie that are not beyond those of the reference; None when it is empty.
+pub fn range(reference: &[f64]) -> Option<RangeInclusive<f64>> {
+    let least = reference.iter().copied().min_by(f64::total_cmp)?;
+    let greatest = reference.iter().copied().max_by(f64::total_cmp)?;
+    Some(least - ROUNDING * least.abs()..=greatest + ROUNDING * greatest.abs())
 }
 
 /// The probability that of `n` values `least` or more lie beyond the range of `m` others that are drawn alike: all orders of both are

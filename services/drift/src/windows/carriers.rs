@@ -7,7 +7,7 @@ use crate::embedding::{self, EMBEDDING};
 use crate::event;
 use crate::reference::Reference;
 use crate::report::Verdict;
-use crate::statistics::{quantile_of_sorted, sorted};
+use crate::statistics::{quantile_of_sorted, range, sorted};
 
 /// A scan, and its part of the difference.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,8 +35,9 @@ pub fn carrying(seen: &Seen) -> Vec<String> {
 ///
 /// Of one feature, that is how far a scan's value has to be moved for the window to become the reference, of how far all have to
 /// be (what the Wasserstein distance adds up): the k-th smallest value of n moves to the reference's quantile (k - 1/2) / n. Of
-/// several, it is the mean. Of embeddings, it is by how much a scan is nearer to the others of the window than to the training, of how
-/// much all are that are nearer: what their discrepancy adds up.
+/// several, it is the mean. Of how scans were taken, it is the same for each that lies beyond the training, and nothing for the others.
+/// Of embeddings, it is by how much a scan is nearer to the others of the window than to the training, of how much all are that are
+/// nearer: what their discrepancy adds up.
 pub fn carriers(members: &[Member], reference: &Reference, features: &[String]) -> Vec<Carrier> {
     let mut carriers: Vec<Carrier> =
         members.iter().map(|member| carrier(member, features)).collect();
@@ -44,9 +45,12 @@ pub fn carriers(members: &[Member], reference: &Reference, features: &[String]) 
     for feature in features {
         let parts = if feature == EMBEDDING {
             embedded_parts(&mut carriers, embedding::carried(looked_at(members), reference))
-        } else {
-            let Some(distribution) = reference.distribution(feature) else { continue };
+        } else if let Some(distribution) = reference.features.get(feature) {
             parts(&carriers, feature, &sorted(&distribution.sample))
+        } else if let Some(distribution) = reference.acquisition.get(feature) {
+            parts_beyond(&carriers, feature, &distribution.sample)
+        } else {
+            continue;
         };
         moved += usize::from(!parts.is_empty());
         for (place, part) in parts {
@@ -86,6 +90,16 @@ fn parts(carriers: &[Carrier], feature: &str, reference: &[f64]) -> Vec<(usize, 
         })
         .collect();
     shares(ways)
+}
+
+/// The same of how scans were taken: what is judged of that is how many lie beyond the reference, and not how they are spread within.
+fn parts_beyond(carriers: &[Carrier], feature: &str, reference: &[f64]) -> Vec<(usize, f64)> {
+    let Some(trained) = range(reference) else { return Vec::new() };
+    let is_beyond = |carrier: &Carrier| {
+        carrier.values.get(feature).is_some_and(|value| !trained.contains(value))
+    };
+    let beyond = carriers.iter().enumerate().filter(|(_, carrier)| is_beyond(carrier));
+    shares(beyond.map(|(place, _)| (place, 1.0)).collect())
 }
 
 /// The same of embeddings, of what each scan says of the training; that is the scan's value, too.
@@ -133,6 +147,22 @@ mod tests {
         let distribution = Distribution { edges: vec![0.0, 1.0], counts: vec![101], sample };
         let named = |name: &str| (name.to_owned(), distribution.clone());
         Reference { features: [named("mean"), named("std")].into(), ..Reference::default() }
+    }
+
+    #[test]
+    fn of_how_scans_were_taken_those_beyond_the_training_are_first() {
+        let sample = vec![87.0, 95.0, 120.0, 140.0];
+        let distribution = Distribution { edges: vec![87.0, 140.0], counts: vec![4], sample };
+        let acquisition = [("echo_ms".to_owned(), distribution)].into();
+        let reference = Reference { acquisition, ..Reference::default() };
+        // Most are at one end of what was trained on, and two a little beyond the other.
+        let members: Vec<Member> =
+            (0..8).map(|k| member(k, &[("echo_ms", if k < 6 { 140.0 } else { 80.0 })])).collect();
+        let carried = carriers(&members, &reference, &["echo_ms".to_owned()]);
+        let parts: Vec<(&str, f64)> =
+            carried.iter().map(|one| (one.scan_id.as_str(), one.contribution)).collect();
+        assert_eq!(parts[..2], [("6", 0.5), ("7", 0.5)]);
+        assert!(parts[2..].iter().all(|(_, part)| *part == 0.0), "{parts:?}");
     }
 
     #[test]

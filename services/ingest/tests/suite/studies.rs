@@ -123,8 +123,9 @@ async fn who_wants_each_series_analysed_has_each_of_them() {
 /// What is this bright is no FLAIR to whom the tests ask, and so are none of our phantoms.
 const OTHER_FROM: f32 = 2500.0;
 
-/// Stands in for a model that tells three kinds: here there are no patients to learn that from. It counts how often it is asked.
-struct Looking(Arc<AtomicUsize>);
+/// Stands in for a model that tells so many kinds, of three: here there are no patients to learn that from. It counts how often it is
+/// asked.
+struct Looking(Arc<AtomicUsize>, usize);
 
 #[tonic::async_trait]
 impl Kinds for Looking {
@@ -148,16 +149,18 @@ impl Kinds for Looking {
         let voxels = bytes.as_chunks::<4>().0.iter().map(|voxel| f32::from_le_bytes(*voxel));
         let other = if voxels.fold(0.0, f32::max) >= OTHER_FROM { 0.97 } else { 0.01 };
         let kinds = [("flair", 0.98 - other), ("t1_contrast", 0.02), ("other", other)];
-        let kinds =
-            kinds.map(|(kind, probability)| KindProbability { kind: kind.to_owned(), probability });
-        Ok(Response::new(ToldKind { kinds: kinds.into(), ..ToldKind::default() }))
+        let told = kinds.into_iter().take(self.1);
+        let kinds = told
+            .map(|(kind, probability)| KindProbability { kind: kind.to_owned(), probability })
+            .collect();
+        Ok(Response::new(ToldKind { kinds, ..ToldKind::default() }))
     }
 }
 
-/// A worker, and how often it was asked.
-fn looking() -> (Peer, Arc<AtomicUsize>) {
+/// A worker whose model tells so many kinds, and how often it was asked.
+fn looking(kinds: usize) -> (Peer, Arc<AtomicUsize>) {
     let asked = Arc::new(AtomicUsize::new(0));
-    let grpc = Routes::new(KindsServer::new(Looking(asked.clone())));
+    let grpc = Routes::new(KindsServer::new(Looking(asked.clone(), kinds)));
     (Peer::within(&Service { name: "kinds", grpc, ..Service::default() }), asked)
 }
 
@@ -188,7 +191,7 @@ fn reasons(batch: &Batch) -> Vec<Vec<String>> {
 
 #[tokio::test]
 async fn a_study_whose_descriptions_lie_is_picked_by_what_its_series_look_like() {
-    let (worker, _) = looking();
+    let (worker, _) = looking(3);
     let batch = sent_files(&World::asking(worker).await, &lying(), "").await;
     assert_eq!(picked(&batch), [true, false]);
     let reasons = reasons(&batch);
@@ -219,7 +222,7 @@ async fn where_no_model_can_be_asked_descriptions_tell_and_that_is_said() {
 
 #[tokio::test]
 async fn of_a_study_a_few_series_are_looked_at_and_of_one_whose_every_series_is_wanted_none() {
-    let (worker, asked) = looking();
+    let (worker, asked) = looking(3);
     let world = World::asking(worker).await;
     let first = Series::of_seed(20);
     let series =
@@ -231,4 +234,26 @@ async fn of_a_study_a_few_series_are_looked_at_and_of_one_whose_every_series_is_
     assert_eq!(asked.load(Ordering::Relaxed), 8);
     let unasked = |reasons: &Vec<String>| reasons.contains(&"no_model_asked".to_owned());
     assert_eq!(reasons(&batch).iter().filter(|reasons| unasked(reasons)).count(), 2);
+}
+
+#[tokio::test]
+async fn to_a_model_of_two_kinds_none_is_shown_that_is_said_to_be_of_a_third() {
+    let (worker, asked) = looking(2);
+    let first = Series::of_seed(40);
+    let series = |number: u64| {
+        let words = if number == 9 { "s9".to_owned() } else { format!("AX T1 pre {number}") };
+        looks_and_says(&first.beside(40 + number), 1.0, &words)
+    };
+    let files = (0..10).flat_map(series).collect::<Vec<_>>();
+    let batch = sent_files(&World::asking(worker).await, &files, "").await;
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
+    let reasons = reasons(&batch);
+    let of =
+        |reason: &str| reasons.iter().filter(|all| all.iter().any(|one| one == reason)).count();
+    assert_eq!(
+        ["kind_by_content", "other_kind_by_description", "no_model_asked"].map(of),
+        [1, 9, 0],
+        "{reasons:?}"
+    );
+    assert_eq!(picked(&batch).iter().filter(|picked| **picked).count(), 1);
 }

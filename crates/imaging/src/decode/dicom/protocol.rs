@@ -6,10 +6,12 @@ use super::kind::Timing;
 use super::reader::DataSet;
 use crate::Protocol;
 
-/// A code string (CS) has no more characters.
-const TERM_CHARS_MAX: usize = 16;
-/// Scanning Sequence has five terms, which go together.
-const TERMS_MAX: usize = 5;
+/// The terms of Scanning Sequence (PS3.3, C.8.3.1), which go together.
+const SEQUENCES: [&str; 5] = ["SE", "IR", "GR", "EP", "RM"];
+/// The one of Echo Pulse Sequence (PS3.3, C.8.13.4).
+const PULSE_SEQUENCES: [&str; 3] = ["SPIN", "GRADIENT", "BOTH"];
+/// The one of MR Acquisition Type.
+const DIMENSIONS: [&str; 3] = ["1D", "2D", "3D"];
 
 /// What the header says of it.
 pub fn protocol(set: &DataSet, shared: &DataSet) -> Protocol {
@@ -32,20 +34,20 @@ fn tenths(ms: f64) -> Option<f64> {
 }
 
 fn sequence(set: &DataSet) -> Option<String> {
-    let said = |tag| set.text(tag).and_then(|text| terms(&text));
-    let kind = said(tags::SCANNING_SEQUENCE).or_else(|| said(tags::ECHO_PULSE_SEQUENCE))?;
-    let dimensions = said(tags::MR_ACQUISITION_TYPE);
+    let said = |tag, known: &[&str]| set.text(tag).and_then(|text| terms(&text, known));
+    let kind = said(tags::SCANNING_SEQUENCE, &SEQUENCES)
+        .or_else(|| said(tags::ECHO_PULSE_SEQUENCE, &PULSE_SEQUENCES))?;
+    let dimensions = said(tags::MR_ACQUISITION_TYPE, &DIMENSIONS);
     Some([Some(kind), dimensions].into_iter().flatten().collect::<Vec<_>>().join(" "))
 }
 
-/// The terms of a code string with a stroke between; None of what is none.
-fn terms(text: &str) -> Option<String> {
-    let terms: Vec<&str> = text.split('\\').map(str::trim).collect();
-    let coded = |term: &&str| {
-        let letters = |letter: char| letter.is_ascii_uppercase() || letter.is_ascii_digit();
-        !term.is_empty() && term.len() <= TERM_CHARS_MAX && term.chars().all(letters)
-    };
-    (terms.len() <= TERMS_MAX && terms.iter().all(coded)).then(|| terms.join("/"))
+/// Those of the `known` terms that a code string has, in their own order with a stroke between; None where it has any other, which
+/// somebody may have typed.
+fn terms(text: &str, known: &[&str]) -> Option<String> {
+    let said: Vec<&str> = text.split('\\').map(str::trim).collect();
+    let is_known = said.iter().all(|term| known.contains(term));
+    let kept = known.iter().copied().filter(|term| said.contains(term));
+    is_known.then(|| kept.collect::<Vec<_>>().join("/"))
 }
 
 #[cfg(test)]
@@ -64,7 +66,7 @@ mod tests {
     #[test]
     fn a_volume_knows_how_it_was_acquired_and_keeps_no_words_of_people() {
         let more = [
-            (tags::SCANNING_SEQUENCE, "CS", text("SE\\IR")),
+            (tags::SCANNING_SEQUENCE, "CS", text("IR\\SE")),
             (tags::MR_ACQUISITION_TYPE, "CS", text("2D")),
             (tags::REPETITION_TIME, "DS", text("9000.04")),
             (tags::ECHO_TIME, "DS", text("120.0")),
@@ -81,11 +83,19 @@ mod tests {
         };
         assert_eq!(volume.protocol, expected);
         assert_eq!(Volume::from_bytes(&volume.to_bytes()).unwrap().protocol, expected);
+        // A name and a number can be written as a code string.
+        for words in ["Mrs Doe", "DOE", "SE\\DOE", "00471199"] {
+            let typed = volume_of(&[
+                (tags::SCANNING_SEQUENCE, "CS", text(words)),
+                (tags::ECHO_TIME, "DS", text("0")),
+            ]);
+            assert!(typed.protocol.is_empty(), "{words}: {:?}", typed.protocol);
+            assert!(!typed.to_bytes().windows(10).any(|word| word == b"\"protocol\""));
+        }
         let typed = volume_of(&[
-            (tags::SCANNING_SEQUENCE, "CS", text("Mrs Doe")),
-            (tags::ECHO_TIME, "DS", text("0")),
+            (tags::MR_ACQUISITION_TYPE, "CS", text("DOE")),
+            (tags::ECHO_PULSE_SEQUENCE, "CS", text("SPIN")),
         ]);
-        assert!(typed.protocol.is_empty(), "{:?}", typed.protocol);
-        assert!(!typed.to_bytes().windows(10).any(|word| word == b"\"protocol\""));
+        assert_eq!(typed.protocol.sequence.as_deref(), Some("SPIN"));
     }
 }
