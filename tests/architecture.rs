@@ -115,6 +115,7 @@ fn what_needs_a_keeper_is_named_by_its_keeper_only() {
     let keepers = [
         ("lapin", "platform"),
         ("object_store", "platform"),
+        ("google-cloud-pubsub", "platform"),
         ("google-cloud-storage", "platform"),
         ("tch", "model"),
         ("openvino", "model"),
@@ -267,7 +268,8 @@ fn said<'a>(text: &str, words: &[&'a str]) -> Vec<&'a str> {
 #[test]
 fn nothing_asks_which_mode_it_is_in() {
     // Whoever knows what an address begins with knows which adapter is behind it, and so how it was started.
-    let schemes = ["\"sqlite", "\"mysql", "\"amqp", "\"gs:", "\"gs\"", "\"s3:", "\"s3\""];
+    let schemes =
+        ["\"sqlite", "\"mysql", "\"amqp", "\"pubsub:", "\"gs:", "\"gs\"", "\"s3:", "\"s3\""];
     let question = r#"let alone = url.scheme() == "sqlite";"#;
     assert_eq!(said(&product(question), &schemes), ["\"sqlite"]);
     let all = products(&["crates/service", "services"]);

@@ -4,6 +4,7 @@
 #   cluster.tf   a private cluster, its nodes, and nodes with GPUs
 #   data.tf      keys, the database, the buckets
 #   identity.tf  the accounts that services act as
+#   pubsub.tf    what Pub/Sub needs, where it is to be the queue
 #   entry.tf     the address, its name and its certificate
 #   values.tf    what the chart is to be told of all that
 

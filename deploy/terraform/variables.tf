@@ -66,3 +66,9 @@ variable "database_tier" {
   default     = "db-custom-4-16384"
   description = "The machine of the database: processors and MiB."
 }
+
+variable "pubsub" {
+  type        = bool
+  default     = false
+  description = "Whether Pub/Sub is the queue, instead of RabbitMQ."
+}

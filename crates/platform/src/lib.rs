@@ -1,11 +1,11 @@
 //! Ports to the outside world, with their adapters.
 //!
-//! | port      | in the cluster | embedded     |
-//! |-----------|----------------|--------------|
-//! | [`db`]    | `mysql://…`    | `sqlite://…` |
-//! | [`blob`]  | `gs://…`       | `file:///…`  |
-//! | [`queue`] | `amqp://…`     | `sqlite://…` |
-//! | [`keys`]  | `gcp-kms://…`  | `file:///…`  |
+//! | port      | in the cluster           | embedded     |
+//! |-----------|--------------------------|--------------|
+//! | [`db`]    | `mysql://…`              | `sqlite://…` |
+//! | [`blob`]  | `gs://…`, `s3://…`       | `file:///…`  |
+//! | [`queue`] | `amqp://…`, `pubsub://…` | `sqlite://…` |
+//! | [`keys`]  | `gcp-kms://…`            | `file:///…`  |
 //!
 //! The scheme of the URL chooses the adapter; nothing else in the workspace asks which one it is.
 //! This is the only crate that names `sqlx` drivers or `lapin`.

@@ -4,6 +4,7 @@
 //! event goes to every consumer group: the members of a group share its messages, and without a group nothing is kept.
 //! Messages hold ids and small events, never pixels and never identity.
 
+mod pubsub;
 mod rabbit;
 mod sqlite;
 #[cfg(feature = "testsuite")]
@@ -18,7 +19,7 @@ use futures::stream::BoxStream;
 /// A handle to the queue; cheap to clone.
 pub type Queue = Arc<dyn Backend>;
 
-/// What a subscriber receives; ends, or yields an error, when the connection is lost.
+/// What a subscriber receives, in no order that is promised; ends, or yields an error, when the connection is lost.
 pub type Deliveries = BoxStream<'static, Result<Delivery>>;
 
 /// The name of a kind of work.
@@ -45,11 +46,12 @@ pub trait Backend: Send + Sync + 'static {
     async fn publish(&self, work: Work<'_>, body: &[u8]) -> Result<()>;
 
     /// Publishes an event (a CloudEvent in its JSON form) to every group that exists; returns once it will survive a crash
-    /// for each of them. With RabbitMQ, every queue that is bound to the topic exchange `medseg.events` gets it too.
+    /// for each of them. With RabbitMQ, every queue that is bound to the topic exchange `medseg.events` gets it too; with Pub/Sub, every
+    /// subscription to the event's topic.
     async fn emit(&self, event: Event<'_>, body: &[u8]) -> Result<()>;
 
     /// Creates the group, unless there is one of that name: from now on it gets every event of that kind, also while no
-    /// member listens.
+    /// member listens (with Pub/Sub, for 31 days).
     async fn create_group(&self, event: Event<'_>, group: &str) -> Result<()>;
 
     /// Creates the queue for work of that name, unless it exists.
@@ -134,14 +136,18 @@ trait Settle: Send {
     async fn retry(self: Box<Self>) -> Result<()>;
 }
 
-/// Opens the queue at `url`: `amqp://…`, `amqps://…` or `sqlite://FILE`.
+/// Opens the queue at `url`: `amqp://…`, `amqps://…`, `pubsub://PROJECT/PREFIX` or `sqlite://FILE`.
+///
+/// Pub/Sub may be elsewhere than at Google's global address (`?endpoint=https://HOST`): in a region of theirs. At `http://HOST:PORT`, a
+/// double's address, nobody's credentials are used.
 pub async fn connect(url: &str) -> Result<Queue> {
     // What has no scheme is not quoted: it may be a password.
     match url.split_once(':').map_or("", |(scheme, _)| scheme) {
         "amqp" | "amqps" => rabbit::connect(url).await,
+        "pubsub" => pubsub::connect(url).await,
         "sqlite" => sqlite::connect(url).await,
         scheme => Err(ErrorKind::Invalid.error(format!(
-            "no queue adapter for `{scheme}://`: use amqp://, amqps:// or sqlite://"
+            "no queue adapter for `{scheme}://`: use amqp://, amqps://, pubsub:// or sqlite://"
         ))),
     }
 }

@@ -1,4 +1,4 @@
-//! Every queue adapter against the one suite. RabbitMQ runs when `TEST_AMQP_URL` names a server.
+//! Every queue adapter against the one suite. RabbitMQ runs when `TEST_AMQP_URL` names a server, Pub/Sub's is a double.
 
 #![expect(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
 
@@ -27,7 +27,9 @@ async fn a_bad_address_is_refused_without_a_word_of_its_password() {
 #[tokio::test]
 async fn sqlite() {
     let dir = tempfile::tempdir().unwrap();
-    testsuite::run(connect(&url(dir.path())).await.unwrap(), "suite").await;
+    let queue = connect(&url(dir.path())).await.unwrap();
+    testsuite::run(queue.clone(), "suite").await;
+    testsuite::run_ordered(queue, "suite").await;
 }
 
 #[tokio::test]
@@ -83,7 +85,45 @@ async fn rabbitmq() {
         return eprintln!("skipped: TEST_AMQP_URL is not set");
     };
     let topic = format!("suite-{}", std::process::id());
-    testsuite::run(connect(&url).await.unwrap(), &topic).await;
+    let queue = connect(&url).await.unwrap();
+    testsuite::run(queue.clone(), &topic).await;
+    testsuite::run_ordered(queue, &topic).await;
+}
+
+#[tokio::test]
+async fn pubsub() {
+    let double = pubsub::Double::start().await.unwrap();
+    testsuite::run(connect(&double.url()).await.unwrap(), "suite").await;
+}
+
+#[tokio::test]
+async fn pubsub_puts_aside_what_was_delivered_too_often() {
+    let double = pubsub::Double::start().await.unwrap();
+    let queue = connect(&double.url()).await.unwrap();
+    let mut deliveries = queue.subscribe_work(Work("work"), 1).await.unwrap();
+    queue.publish(Work("work"), b"poison").await.unwrap();
+    // As often as RabbitMQ would deliver it.
+    for _ in 0..20 {
+        drop(next(&mut deliveries).await);
+    }
+    let mut dead = queue.subscribe("work.dead", 1).await.unwrap();
+    let delivery = next(&mut dead).await;
+    assert_eq!(delivery.body, b"poison");
+    delivery.ack().await.unwrap();
+    assert!(nothing(&mut deliveries).await, "it comes no more");
+}
+
+#[tokio::test]
+async fn pubsub_that_refuses_says_what_is_missing() {
+    let double = pubsub::Double::start().await.unwrap();
+    let queue = connect(&double.url()).await.unwrap();
+    queue.publish(Work("work"), b"before").await.unwrap();
+    double.refuse();
+    let refused = queue.publish(Work("work"), b"after").await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Unavailable, "whoever publishes keeps it");
+    let refused = connect(&double.url()).await.map(drop).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Invalid);
+    assert!(refused.to_string().contains("roles/pubsub.editor"), "{refused}");
 }
 
 #[tokio::test]
