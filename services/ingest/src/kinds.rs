@@ -45,13 +45,13 @@ impl Uploads {
         let Some(kinds) = &self.kinds else { return asked };
         // First those of which a model of any kinds is believed.
         let (last, first): (Vec<_>, Vec<_>) =
-            open.iter().partition(|(at, _)| series[*at].kind_said == ImageKind::Other);
+            open.iter().partition(|(at, _)| may_be_another(series[*at].kind_said));
         let asking = async {
             let mut of_study = BTreeMap::<String, usize>::new();
             let mut is_believed = true;
             for (at, group) in first.into_iter().chain(last) {
-                if series[*at].kind_said == ImageKind::Other && !is_believed {
-                    // Whatever it would say, the description tells.
+                if may_be_another(series[*at].kind_said) && !is_believed {
+                    // Whatever it would say, the description tells, or nothing does.
                     asked.insert(*at);
                     continue;
                 }
@@ -120,10 +120,16 @@ fn knows_others(told: &ToldKind) -> bool {
     told.kinds.iter().any(|one| one.kind == ImageKind::Other.name())
 }
 
+/// Whether a series that is described so may be of a kind that no model tells.
+fn may_be_another(said: ImageKind) -> bool {
+    [ImageKind::Other, ImageKind::Unknown].contains(&said)
+}
+
 /// The likeliest kind, where it may be believed.
 fn by_content(told: &ToldKind, said: ImageKind) -> Option<KindPrediction> {
-    // To a model that knows no other kinds each image is one of its own: it denies nobody who names another.
-    if said == ImageKind::Other && !knows_others(told) {
+    // To a model that knows no other kinds each image is one of its own: it denies nobody who names another, and does not tell
+    // what nobody names.
+    if may_be_another(said) && !knows_others(told) {
         return None;
     }
     let known = told.kinds.iter().filter_map(|one| {
@@ -194,7 +200,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_model_that_knows_two_kinds_denies_nobody_who_names_a_third() {
+    fn a_model_that_knows_two_kinds_is_believed_where_one_of_them_is_named() {
         let told = |kinds: &[(&str, f64)]| ToldKind {
             kinds: kinds
                 .iter()
@@ -210,7 +216,7 @@ mod tests {
         let three = told(&[("flair", 0.1), ("t1_contrast", 0.1), ("other", 0.8)]);
         let said = [ImageKind::Unknown, ImageKind::T1Contrast, ImageKind::Other];
         let (flair, other) = (Some(ImageKind::Flair), Some(ImageKind::Other));
-        assert_eq!(said.map(|said| likeliest(&two, said)), [flair, flair, None]);
+        assert_eq!(said.map(|said| likeliest(&two, said)), [None, flair, None]);
         assert_eq!(said.map(|said| likeliest(&three, said)), [other; 3]);
         assert_eq!(likeliest(&told(&[]), ImageKind::Unknown), None);
     }

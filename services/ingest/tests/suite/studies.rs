@@ -237,7 +237,7 @@ async fn of_a_study_a_few_series_are_looked_at_and_of_one_whose_every_series_is_
 }
 
 #[tokio::test]
-async fn to_a_model_of_two_kinds_none_is_shown_that_is_said_to_be_of_a_third() {
+async fn to_a_model_of_two_kinds_none_is_shown_that_is_not_said_to_be_of_one() {
     let (worker, asked) = looking(2);
     let first = Series::of_seed(40);
     let series = |number: u64| {
@@ -251,8 +251,8 @@ async fn to_a_model_of_two_kinds_none_is_shown_that_is_said_to_be_of_a_third() {
     let of =
         |reason: &str| reasons.iter().filter(|all| all.iter().any(|one| one == reason)).count();
     assert_eq!(
-        ["kind_by_content", "other_kind_by_description", "no_model_asked"].map(of),
-        [1, 9, 0],
+        ["kind_by_content", "unknown_kind", "other_kind_by_description", "no_model_asked"].map(of),
+        [0, 1, 9, 0],
         "{reasons:?}"
     );
     assert_eq!(picked(&batch).iter().filter(|picked| **picked).count(), 1);
