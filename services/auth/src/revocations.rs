@@ -95,11 +95,18 @@ pub async fn list(database: &Database, now_ms: i64) -> Result<RevocationList> {
         let of_kind = if kind == TENANT { &mut list.tenants } else { &mut list.subjects };
         of_kind.push(Revocation { id, epoch });
     }
-    list.stopped_tenants = sqlx::query_scalar("SELECT id FROM tenants WHERE state <> ?")
-        .bind(TenantState::Active.name())
-        .fetch_all(database.pool())
-        .await
-        .map_err(db::failed)?;
+    let stopped: Vec<(String, String)> =
+        sqlx::query_as("SELECT id, state FROM tenants WHERE state <> ?")
+            .bind(TenantState::Active.name())
+            .fetch_all(database.pool())
+            .await
+            .map_err(db::failed)?;
+    for (id, state) in stopped {
+        if state == TenantState::Closed.name() {
+            list.closed_tenants.push(id.clone());
+        }
+        list.stopped_tenants.push(id);
+    }
     Ok(list)
 }
 

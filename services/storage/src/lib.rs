@@ -251,7 +251,7 @@ pub fn build(rules: Rules, ports: Ports, peers: Peers) -> Service {
     let verifier = Verifier::new(peers.auth.clone(), ports.clock.clone()).of("storage");
     let readiness = readiness(&ports);
     let (queue, interval) = (ports.queue.clone(), Duration::from_secs(rules.sweep_s.into()));
-    let store = Store::new(rules, ports);
+    let store = Store::new(rules, ports, verifier.clone());
     let workers = vec![
         outbox::relay(store.clone(), queue),
         sweeper::sweep(store.clone(), interval),

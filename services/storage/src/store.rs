@@ -7,7 +7,7 @@ use platform::db::{Database, Unit, failed};
 use platform::disk;
 use platform::queue::Topic;
 use service::Turns;
-use service::claims::Tenant;
+use service::claims::{Tenant, Verifier};
 use tokio::sync::{Mutex, Notify, broadcast};
 use uuid::Builder;
 
@@ -39,6 +39,8 @@ pub struct Store {
     pub clock: Clock,
     pub random: Random,
     pub rules: Rules,
+    /// Knows which hospitals are closed.
+    pub verifier: Verifier,
     /// Sends the id of each scan that changes, with whose it is.
     changes: broadcast::Sender<(TenantId, ScanId)>,
     /// Held while the next job in turn is chosen and leased.
@@ -55,7 +57,7 @@ pub struct Store {
 }
 
 impl Store {
-    pub fn new(rules: Rules, ports: Ports) -> Store {
+    pub fn new(rules: Rules, ports: Ports, verifier: Verifier) -> Store {
         let Ports { database, blobs, queue: _, keys, clock, random } = ports;
         let (changes, _) = broadcast::channel(WATCH_BUFFER);
         let units = Turns::of(database.units_at_once());
@@ -66,6 +68,7 @@ impl Store {
             clock,
             random,
             rules,
+            verifier,
             changes,
             choosing: Arc::default(),
             reads: Turns::of(READS_AT_ONCE).with_beyond(BEYOND),
@@ -136,6 +139,7 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use futures::future::join_all;
+    use service::{Peer, Service};
     use tokio::sync::mpsc::unbounded_channel;
 
     use super::*;
@@ -151,7 +155,8 @@ mod tests {
             rules: Rules::default(),
         };
         let (clock, random) = (service::system_clock(), service::system_random());
-        Store::new(Rules::default(), Ports::open(&config, clock, random).await.unwrap())
+        let verifier = Verifier::new(Peer::within(&Service::default()), clock.clone());
+        Store::new(Rules::default(), Ports::open(&config, clock, random).await.unwrap(), verifier)
     }
 
     #[tokio::test]

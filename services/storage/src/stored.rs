@@ -17,21 +17,36 @@ use crate::store::Store;
 const INTERVAL: Duration = Duration::from_secs(3600);
 
 impl Store {
-    /// How many other hospitals there are, as far as they have sent, read or been limited here; how many bytes all have, and that one.
-    pub async fn stored_sums(&self, tenant: TenantId) -> Result<(i64, i64, i64)> {
+    /// How many bytes all hospitals have, and that one.
+    pub async fn stored_sums(&self, tenant: TenantId) -> Result<(i64, i64)> {
         sqlx::query_as(
-            "SELECT (SELECT COUNT(*) FROM audit_heads WHERE tenant_id NOT IN (?, ?, ?, ?)) AS hospitals,
-                 (SELECT CAST(COALESCE(SUM(bytes), 0) AS SIGNED) FROM stored_bytes) AS all_bytes,
+            "SELECT (SELECT CAST(COALESCE(SUM(bytes), 0) AS SIGNED) FROM stored_bytes) AS all_bytes,
                  COALESCE((SELECT bytes FROM stored_bytes WHERE tenant_id = ?), 0) AS own_bytes",
+        )
+        .id(tenant)
+        .fetch_one(self.database.pool())
+        .await
+        .map_err(failed)
+    }
+
+    /// Whether there is another hospital, as far as one has sent, read or been limited here, that is not closed.
+    pub async fn has_neighbour(&self, tenant: TenantId) -> Result<bool> {
+        let others: Vec<String> = sqlx::query_scalar(
+            "SELECT tenant_id FROM audit_heads WHERE tenant_id NOT IN (?, ?, ?, ?)",
         )
         .id(tenant)
         .id(service_tenant())
         .id(operator_tenant())
         .id(delivery_tenant())
-        .id(tenant)
-        .fetch_one(self.database.pool())
+        .fetch_all(self.database.pool())
         .await
-        .map_err(failed)
+        .map_err(failed)?;
+        for other in others {
+            if !self.verifier.knows_closed(other.parse()?) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Sets right each sum that is not what it should be; how many were not.

@@ -12,6 +12,7 @@ pub struct Revoked {
     subjects: HashMap<String, i64>,
     tenants: HashMap<String, i64>,
     stopped: HashSet<String>,
+    closed: HashSet<String>,
 }
 
 impl Revoked {
@@ -23,12 +24,18 @@ impl Revoked {
             subjects: by_id(list.subjects),
             tenants: by_id(list.tenants),
             stopped: list.stopped_tenants.into_iter().collect(),
+            closed: list.closed_tenants.into_iter().collect(),
         }
     }
 
     /// Whether that hospital is suspended or closed.
     pub fn has_stopped(&self, tenant: TenantId) -> bool {
         self.stopped.contains(&tenant.to_string())
+    }
+
+    /// Whether that hospital is closed for good.
+    pub fn has_closed(&self, tenant: TenantId) -> bool {
+        self.closed.contains(&tenant.to_string())
     }
 
     /// Refuses the bearer of a token from before the last change of their account or tenant, as any token that is not valid.

@@ -177,6 +177,11 @@ impl Verifier {
         Ok(!known.revoked.has_stopped(tenant))
     }
 
+    /// Whether that hospital is closed for good, as far as auth has said so when it last told who is revoked: asks nobody.
+    pub fn knows_closed(&self, tenant: TenantId) -> bool {
+        self.known().revoked.has_closed(tenant)
+    }
+
     async fn verify_late(&self, token: &str, late_s: i64) -> Result<Claims> {
         let token = Unverified::parse(token)?;
         let known = match &self.0.auth {

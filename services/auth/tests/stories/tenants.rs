@@ -144,6 +144,8 @@ async fn delivery_alone_is_told_what_hospitals_are(setting: Setting) {
         let list = plain(setting.auth.clone().revocations(RevocationsRequest {}).await).unwrap();
         let stopped: &[String] = if state == "active" { &[] } else { std::slice::from_ref(&id) };
         assert_eq!(list.stopped_tenants, stopped, "{state}");
+        let closed: &[String] = if state == "closed" { stopped } else { &[] };
+        assert_eq!(list.closed_tenants, closed, "{state}");
     }
     assert!(told(StandingsRequest::default(), &token).await.unwrap().is_empty());
     let many = StandingsRequest { tenant_ids: vec![id.clone(); 1025] };

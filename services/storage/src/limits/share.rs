@@ -30,7 +30,8 @@ impl Disk {
 }
 
 impl Store {
-    /// Refuses what is more than the hospital's share of a disk that has others' objects, too. A bucket has no bound, and no shares.
+    /// Refuses what is more than the hospital's share of a disk that has others' objects, too: of hospitals that are not closed. A bucket
+    /// has no bound, and no shares.
     ///
     /// What is under way at the same moment is not looked at: it may pass the share by as much.
     pub async fn require_share(&self, arriving: &Arriving) -> Result<()> {
@@ -39,7 +40,7 @@ impl Store {
             return Ok(());
         }
         let Some(free) = self.blobs.free_bytes().await? else { return Ok(()) };
-        let (others, stored, own) = self.stored_sums(arriving.tenant).await?;
+        let (stored, own) = self.stored_sums(arriving.tenant).await?;
         let unsigned = |bytes: i64| u64::try_from(bytes).unwrap_or_default();
         // Its bytes are staged on that disk by now.
         let (stored, own) = (
@@ -47,12 +48,19 @@ impl Store {
             unsigned(own.saturating_add(arriving.stored)),
         );
         let share = Disk { free, reserve: self.disk_reserve(), stored, percent }.share();
-        if others == 0 || own <= share {
+        if own <= share || !self.has_neighbour(arriving.tenant).await? {
             return Ok(());
         }
         counter!("medseg_limit_refusals_total", "limit" => SHARE).increment(1);
+        tracing::info!(
+            tenant.id = %arriving.tenant,
+            stored_bytes = own,
+            share_bytes = share,
+            "a hospital's share of the disk is used up"
+        );
+        // How large the disk is, and what others have on it, is the operator's to know.
         Err(ErrorKind::Exhausted.error(format!(
-            "the hospital's share of the disk, {share} bytes ({percent} % of what scans may take), leaves no room for it: {MAKE_ROOM}, and {}",
+            "the hospital's share of the disk leaves no room for it: {MAKE_ROOM}, and {}",
             try_again_in(ROOM_PAUSE_S)
         )))
     }

@@ -1,6 +1,7 @@
 use domain::UserId;
 use futures::future::join_all;
 use futures::stream;
+use proto::auth::RevocationList;
 use proto::storage::scans_client::ScansClient;
 use proto::storage::*;
 use service::claims::{Role, authorised, operator_tenant, vouched};
@@ -214,13 +215,24 @@ pub async fn a_hospital_has_its_share_of_a_disk_once_there_is_another(world: Wor
     for tenant in [world.neighbour, world.hospital] {
         let refused = accept(tenant, Upload::of("b head")).await.unwrap_err();
         assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
-        assert!(refused.message().contains("share of the disk, 0 bytes"), "{refused}");
+        assert!(refused.message().contains("share of the disk leaves no room"), "{refused}");
         assert!(refused.message().ends_with("try again in 600 s"), "{refused}");
     }
     assert_eq!((world.count("scans").await, world.count("artefacts").await), (1, 3));
     // Also now it finds its scan; and of four fifths it has used next to nothing.
     assert!(accept(world.hospital, first).await.unwrap().repeated);
     world.accept(Upload::of("b head")).await.unwrap();
+
+    // One that is suspended comes back, and one that is closed does not.
+    let stopped = vec![world.neighbour.to_string()];
+    for (closed_tenants, is_taken) in [(Vec::new(), false), (stopped.clone(), true)] {
+        let stopped_tenants = stopped.clone();
+        let list = RevocationList { stopped_tenants, closed_tenants, ..Default::default() };
+        world.issuer.revoke(list);
+        world.clock.advance(60_000);
+        let accepted = accept(world.hospital, Upload::of("c head")).await;
+        assert_eq!(accepted.is_ok(), is_taken, "{accepted:?}");
+    }
 }
 
 /// Instances of a version before this one count nothing.
