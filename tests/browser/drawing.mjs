@@ -104,6 +104,13 @@ export function drawing({ page, url, user, password, ofScan, shown, look }) {
       await page.keyboard.press('Control+z')
       await page.keyboard.press('Escape')
       await pad.waitFor({ state: 'detached' })
+      // What is said of a finding is drawn, too, and is one step.
+      const rejects = verdict.getByLabel('Region 1 is no tumour')
+      await rejects.check()
+      for (const [button, isSaid] of [['Undo', false], ['Redo', true], ['Undo', false]]) {
+        await verdict.getByRole('button', { name: button }).click()
+        assert.equal(await rejects.isChecked(), isSaid, button)
+      }
     },
 
     async 'a reload in the midst loses nothing that was drawn'() {

@@ -13,8 +13,8 @@ import { Retry } from './retry'
 
 const PREFIX = 'medseg.draft.'
 
-/** A step of the timeline: what was said before it, or that it was one of the drawing's. */
-type Step = Draft | 'drawing'
+/** A step of the timeline: what was said before it, or that it was one of the drawing's, or both. */
+type Step = Draft | 'drawing' | { readonly drawnAfter: Draft }
 
 /** What a drawing is made on. */
 export interface Drawable {
@@ -112,8 +112,10 @@ export class Drafting {
   judge(label: number, verdict: FindingVerdict['verdict']): void {
     if (this.sending) return
     const drawn = this.draft.verdict === 'correct' && this.drawing?.gone(label) !== undefined
-    if (drawn && this.rejected.includes(label) !== (verdict === 'reject')) this.drawing?.toggle(label)
+    const turns = drawn && this.rejected.includes(label) !== (verdict === 'reject')
+    if (turns) this.drawing?.toggle(label)
     this.change(chosen(this.draft, label, verdict))
+    if (turns) this.#join()
   }
 
   undo(): void {
@@ -244,19 +246,28 @@ export class Drafting {
     if (step !== 'drawing') this.drawing?.forgetUndone()
   }
 
+  /** Makes one step of the last two, what was drawn and what was said of it: whoever takes it back takes back both. */
+  #join(): void {
+    const [drawn, said] = this.#before.slice(-2)
+    if (drawn !== 'drawing' || !said || said === 'drawing' || 'drawnAfter' in said) return
+    this.#before = [...this.#before.slice(0, -2), { drawnAfter: said }]
+  }
+
   /** The two ends of the timeline after one step along it. */
   #moved(from: readonly Step[], to: readonly Step[], turn: (drawing: Drawing) => boolean): [readonly Step[], readonly Step[]] {
     if (this.sending) return [from, to]
     let rest = from
     for (let step = rest.at(-1); step !== undefined; step = rest.at(-1)) {
       rest = rest.slice(0, -1)
+      const isDrawn = step === 'drawing' || 'drawnAfter' in step
+      // The oldest steps of a drawing go where there are many: then there is nothing to turn.
+      const turned = isDrawn && this.drawing !== undefined && turn(this.drawing)
       if (step !== 'drawing') {
         const now = this.draft
-        this.#set(step, '')
-        return [rest, [...to, now]]
+        this.#set('drawnAfter' in step ? step.drawnAfter : step, '')
+        return [rest, [...to, turned ? { drawnAfter: now } : now]]
       }
-      // The oldest steps of a drawing go where there are many: then there is nothing to turn.
-      if (this.drawing && turn(this.drawing)) {
+      if (turned) {
         this.#renew('')
         return [rest, [...to, step]]
       }
