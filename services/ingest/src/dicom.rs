@@ -79,7 +79,8 @@ pub struct DicomSettings {
     #[arg(long, env)]
     pub dicom_inbox: Option<PathBuf>,
 
-    /// What instances may take of that disk, in MiB: half of it those of one sender.
+    /// What instances may take of that disk, in MiB: half of it those of one sender, and two thirds those of one hospital, or less
+    /// where others have some.
     #[arg(long, env, default_value_t = INBOX_MIB)]
     pub dicom_inbox_mib: u64,
 

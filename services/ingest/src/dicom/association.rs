@@ -20,7 +20,7 @@ use super::Door;
 use super::commitment;
 use super::contexts::{APPLICATION_CONTEXT, Context, negotiated};
 use super::dimse::{COMMAND_BYTES_MAX, Command, Operation, Status, is_uid};
-use super::inbox::{Arriving, NotTaken};
+use super::inbox::{Arriving, Full, NotTaken};
 use super::line::{Cut, Line};
 use super::part10::{self, IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME};
 use super::pending::Pending;
@@ -55,6 +55,8 @@ struct Accepted<'a, S> {
     /// The command set that is under way, and in which context.
     command: (u8, Vec<u8>),
     open: Option<Open>,
+    /// Whether the log says already that there is no room: one association may bring thousands.
+    has_warned: bool,
     /// What was told and not heard yet.
     reports: &'a mut Vec<Report>,
     reported: u16,
@@ -127,6 +129,7 @@ where
         value_bytes_max,
         command: (0, Vec::new()),
         open: None,
+        has_warned: false,
         reports: &mut reports,
         reported: 0,
         pending: &mut pending,
@@ -192,6 +195,9 @@ async fn admitted(
             "the API client of this sender may not send scans: see DICOM_SENDERS"
         );
         return Err(user(CallingAETitleNotRecognized));
+    }
+    if let Some(hospital) = sender.hospital() {
+        door.reception.inbox.belongs(&sender.folder, hospital);
     }
     Ok((sender, share))
 }
@@ -334,7 +340,7 @@ where
     }
 
     /// Begins to take what the request announces; or how it will be answered once all of it has gone by.
-    fn begin(&self, context: u8, command: &Command) -> Result<Arriving, Status> {
+    fn begin(&mut self, context: u8, command: &Command) -> Result<Arriving, Status> {
         if command.operation() != Operation::Store {
             return Err(Status::UNKNOWN_OPERATION);
         }
@@ -350,7 +356,8 @@ where
         }
         let head = part10::head(sop_class, &command.sop_instance, syntax);
         let inbox = &self.door.reception.inbox;
-        inbox.begin(&self.sender.folder, &command.sop_instance, head).map_err(told)
+        let begun = inbox.begin(&self.sender.folder, &command.sop_instance, head);
+        begun.map_err(|why| told(why, &self.sender, &mut self.has_warned))
     }
 
     async fn data_piece(&mut self, context: u8, data: &[u8], last: bool) -> Result<(), Cut> {
@@ -358,7 +365,10 @@ where
             return Err(Cut::Garbled);
         };
         let refused = match &mut open.taken {
-            Taken::Instance(arriving) => arriving.write(data).await.err().map(told),
+            Taken::Instance(arriving) => {
+                let refused = arriving.write(data).await.err();
+                refused.map(|why| told(why, &self.sender, &mut self.has_warned))
+            }
             Taken::Request(bytes) if bytes.len() + data.len() <= commitment::REQUEST_BYTES_MAX => {
                 bytes.extend_from_slice(data);
                 None
@@ -376,7 +386,9 @@ where
         let Some(Open { context, command, taken }) = self.open.take() else { return Ok(()) };
         let status = match taken {
             Taken::Instance(arriving) => {
-                arriving.keep().await.map_or_else(told, |()| Status::SUCCESS)
+                let failed = arriving.keep().await.err();
+                let refused = failed.map(|why| told(why, &self.sender, &mut self.has_warned));
+                refused.unwrap_or(Status::SUCCESS)
             }
             Taken::Request(bytes) => return self.commit(context, &command, &bytes).await,
             Taken::Refused(status) => status,
@@ -399,11 +411,21 @@ where
     }
 }
 
-/// How an instance that is not taken is answered.
-fn told(why: NotTaken) -> Status {
+/// How an instance that is not taken is answered. That there is no room is said in the log once, unless that was done.
+fn told(why: NotTaken, sender: &Sender, has_warned: &mut bool) -> Status {
     match why {
         NotTaken::TooLarge => Status::TOO_LARGE,
-        NotTaken::NoRoom => Status::NO_ROOM,
+        NotTaken::NoRoom(full) => {
+            if !std::mem::replace(has_warned, true) {
+                tracing::warn!(
+                    calling = sender.title(),
+                    tenant.id = sender.hospital().map(|hospital| hospital.to_string()),
+                    full = full.name(),
+                    "instances find no room: their sender is told to send them again later"
+                );
+            }
+            if full == Full::Hospital { Status::SHARE_FULL } else { Status::NO_ROOM }
+        }
         NotTaken::Failed(error) => {
             tracing::error!(error = &error as &dyn std::error::Error, "an instance is not kept");
             Status::NO_ROOM

@@ -79,6 +79,7 @@ macro_rules! statuses {
 statuses! {
     SUCCESS = 0x0000, "";
     NO_ROOM = 0xa700, "no room for more instances now: send it again later";
+    SHARE_FULL = 0xa700, "your hospital's share of the room is full: send it again later";
     TOO_LARGE = 0xa702, "the instance is larger than is taken";
     ANOTHER_CLASS = 0xa900, "the SOP class is not the one that was negotiated";
     UNREADABLE = 0xc000, "a C-STORE brings a data set";
@@ -289,6 +290,7 @@ mod tests {
         // LO: 64 characters at most.
         for status in [
             Status::NO_ROOM,
+            Status::SHARE_FULL,
             Status::TOO_LARGE,
             Status::ANOTHER_CLASS,
             Status::UNREADABLE,

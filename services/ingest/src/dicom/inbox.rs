@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use domain::{Error, ErrorKind, Result, hex};
+use domain::{Error, ErrorKind, Result, TenantId, hex};
 use futures::future::try_join_all;
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
@@ -25,7 +25,9 @@ use tokio::io::{AsyncWriteExt, BufWriter};
 use crate::reserve::Reserve;
 use crate::spool::{LOOK_BYTES, WRITE_BYTES, lying_in, unusable};
 
+use super::telling::count_full;
 use looked::Looked;
+pub use room::Full;
 use room::{Place, Room};
 
 /// What a crash left half written is deleted at start; by its name it is known.
@@ -39,7 +41,7 @@ const DIGEST_CHARS: usize = 64;
 /// What instances may take, and one of them.
 #[derive(Clone, Copy)]
 pub struct Most {
-    /// Of all senders together; half of it is one's.
+    /// Of all senders together; half of it is one's, and two thirds are a hospital's, or less where others have some.
     pub bytes: u64,
     pub instance_bytes: u64,
     /// What one counts for at least.
@@ -87,7 +89,7 @@ struct Flushed {
 #[derive(Debug)]
 pub enum NotTaken {
     TooLarge,
-    NoRoom,
+    NoRoom(Full),
     Failed(Error),
 }
 
@@ -151,6 +153,11 @@ impl Inbox {
         self.room.taken()
     }
 
+    /// From now on what the sender sends, and has sent, takes room of that hospital.
+    pub fn belongs(&self, sender: &str, hospital: TenantId) {
+        self.room.belongs(whose(sender), hospital);
+    }
+
     /// Begins to take an instance, which the sender calls by that UID. Its file begins with `head`.
     pub fn begin(
         &self,
@@ -158,7 +165,7 @@ impl Inbox {
         sop_instance: &str,
         head: Vec<u8>,
     ) -> Result<Arriving, NotTaken> {
-        self.reserve.require_room(0).map_err(|_| NotTaken::NoRoom)?;
+        self.reserve.require_room(0).map_err(|_| no_room(Full::Disk))?;
         let named = tempfile::Builder::new().prefix(ARRIVING).tempfile_in(&self.folder);
         let named = named.map_err(failed)?;
         let file = tokio::fs::File::from_std(named.as_file().try_clone().map_err(failed)?);
@@ -372,11 +379,11 @@ impl Arriving {
         if self.place.bytes() + bytes.len() as u64 > self.inbox.most.instance_bytes {
             return Err(NotTaken::TooLarge);
         }
-        self.place.grow(bytes.len() as u64).map_err(|()| NotTaken::NoRoom)?;
+        self.place.grow(bytes.len() as u64).map_err(no_room)?;
         match self.bytes_to_look.checked_sub(bytes.len()) {
             Some(left) => self.bytes_to_look = left,
             None => {
-                self.inbox.reserve.require_room(0).map_err(|_| NotTaken::NoRoom)?;
+                self.inbox.reserve.require_room(0).map_err(|_| no_room(Full::Disk))?;
                 self.bytes_to_look = LOOK_BYTES;
             }
         }
@@ -486,6 +493,12 @@ fn locked(path: &Path) -> Result<File> {
             .error("another process has the folder that DICOM_INBOX names: each needs its own")),
         Err(TryLockError::Error(error)) => Err(unusable(error)),
     }
+}
+
+/// An instance finds no room: whoever sends it is told so, and tries again.
+fn no_room(full: Full) -> NotTaken {
+    count_full(full.name());
+    NotTaken::NoRoom(full)
 }
 
 fn failed(error: io::Error) -> NotTaken {

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use domain::Clock;
+use domain::{Clock, Result};
 use service::Turns;
 use service::claims::Verifier;
 
 use super::callers::Callers;
 use super::inbox::Inbox;
-use super::senders::Sender;
+use super::senders::{Acting, Sender};
 use crate::decoder::Party;
 use crate::upload::Uploads;
 
@@ -29,6 +29,13 @@ pub struct Reception {
 }
 
 impl Reception {
+    /// In whose name that sender acts, as [`Sender::acting`] says it. What it sends takes its hospital's room from then on.
+    pub async fn acting(&self, sender: &Sender) -> Result<Acting> {
+        let acting = sender.acting(&self.verifier).await?;
+        self.inbox.belongs(&sender.folder, acting.tenant);
+        Ok(acting)
+    }
+
     /// Whoever may have sent something.
     pub fn senders(&self) -> Vec<Arc<Sender>> {
         let mut all = self.table.clone();

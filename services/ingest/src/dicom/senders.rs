@@ -265,6 +265,8 @@ impl Sender {
         let WrittenSender { ae_title, called_ae_title, addresses, client_id, .. } = written;
         let folder = hex(&Sha256::digest(format!("{client_id}\n{}", written.site)));
         let certificates = written.certificates.iter().filter_map(|one| Named::read(one)).collect();
+        // As whoever connects is compared with them.
+        let addresses = addresses.into_iter().map(|address| address.to_canonical()).collect();
         let secret = SecretString::from(written.client_secret);
         Ok(Sender {
             title: ae_title,
@@ -351,6 +353,11 @@ impl Sender {
         }
     }
 
+    /// The hospital that it sends for, once that is known.
+    pub fn hospital(&self) -> Option<TenantId> {
+        self.tenant.get().copied()
+    }
+
     /// Whether it sends by STOW-RS: with nothing but the token that it has shown.
     pub fn is_caller(&self) -> bool {
         matches!(self.means, Means::Shown(..))
@@ -416,6 +423,7 @@ mod tests {
             r#""ae_title": "MR1", "called_ae_title": "MEDSEG", "site": "north""#,
             r#""ae_title": "MR1", "called_ae_title": "OTHER", "site": "south""#,
             r#""ae_title": "CT1", "addresses": ["10.0.0.1"]"#,
+            r#""ae_title": "CT2", "addresses": ["::ffff:10.0.0.1"]"#,
         ])
         .unwrap();
         let site = |calling, called, address| {
@@ -427,6 +435,7 @@ mod tests {
         assert_eq!(site("MR2", "MEDSEG", ANYWHERE), Err(Stranger::Calling));
         assert_eq!(site("mr1", "MEDSEG", ANYWHERE), Err(Stranger::Calling));
         assert_eq!(site("CT1", "ANY", ANYWHERE).as_deref(), Ok(""));
+        assert_eq!(site("CT2", "ANY", ANYWHERE).as_deref(), Ok(""));
         let mapped = "::ffff:10.0.0.1".parse().unwrap();
         assert_eq!(site("CT1", "ANY", mapped).as_deref(), Ok(""));
         let elsewhere = "10.0.0.2".parse().unwrap();

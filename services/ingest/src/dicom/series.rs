@@ -189,7 +189,7 @@ impl Gathering {
         if arrived.is_empty() {
             return Ok(());
         }
-        let Acting { tenant, .. } = self.sender.acting(&self.reception.verifier).await?;
+        let Acting { tenant, .. } = self.reception.acting(&self.sender).await?;
         let (mut known, mut unknown) = (Vec::new(), Vec::new());
         for path in arrived {
             match self.reception.inbox.known_series(&path) {
@@ -395,7 +395,7 @@ impl Reception {
         instances: &[Instance],
         (tries, received_ms): (u32, i64),
     ) -> Result<(Became, Vec<String>)> {
-        let Acting { token, tenant } = sender.acting(&self.verifier).await?;
+        let Acting { token, tenant } = self.acting(sender).await?;
         let uploads = self.uploads.of(tenant);
         let bytes: u64 = instances.iter().map(|instance| instance.bytes).sum();
         if instances.len() > UPLOAD_FILES_MAX || bytes > self.upload_bytes {

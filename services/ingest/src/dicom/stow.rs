@@ -23,7 +23,7 @@ use tokio::task::JoinHandle;
 use tracing::Instrument;
 
 use super::dimse::is_uid;
-use super::inbox::{Arriving, NotTaken, keep_all};
+use super::inbox::{Arriving, Full, NotTaken, keep_all};
 use super::part10;
 use super::reception::Reception;
 use super::senders::Sender;
@@ -270,8 +270,15 @@ impl Request {
             Err(NotTaken::TooLarge) => {
                 Ok(Err(Failure::of(OUT_OF_RESOURCES, "It is larger than is taken.")))
             }
-            Err(NotTaken::NoRoom) => {
-                let words = "There is no room for more instances now: send it again later.";
+            Err(NotTaken::NoRoom(full)) => {
+                let words = match full {
+                    Full::Hospital | Full::Sender => {
+                        "Your hospital's share of the room is full: send it again later."
+                    }
+                    Full::Inbox | Full::Disk => {
+                        "There is no room for more instances now: send it again later."
+                    }
+                };
                 Ok(Err(Failure::of(OUT_OF_RESOURCES, words)))
             }
             Err(NotTaken::Failed(error)) => Err(error),

@@ -3,6 +3,8 @@
 use metrics::Unit::{Bytes, Count};
 use metrics::{counter, describe_counter, describe_gauge, gauge};
 
+use super::inbox::Full;
+
 /// How an association ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Ended {
@@ -39,6 +41,14 @@ pub fn describe() {
         Bytes,
         "Instances on disk, also of series that are done"
     );
+    describe_counter!(
+        "medseg_dicom_full_total",
+        Count,
+        "DICOM instances that found no room, by what was full: inbox, hospital (its share), sender (its own) or disk"
+    );
+    for full in Full::ALL {
+        counter!("medseg_dicom_full_total", "full" => full.name()).increment(0);
+    }
 }
 
 pub fn count_association(ended: Ended) {
@@ -54,6 +64,10 @@ pub fn count_association(ended: Ended) {
 
 pub fn count_instance(became: &'static str) {
     counter!("medseg_dicom_instances_total", "became" => became).increment(1);
+}
+
+pub fn count_full(full: &'static str) {
+    counter!("medseg_dicom_full_total", "full" => full).increment(1);
 }
 
 pub fn count_series(became: &'static str) {

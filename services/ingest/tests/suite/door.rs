@@ -115,17 +115,18 @@ impl Hospitals {
 
     fn config(&self) -> Config {
         let table = self.folder.path().join("senders.json");
-        let sender = |title: &str, client: &str| {
+        let sender = |title: &str, client: &str, site: &str| {
             format!(
                 r#"{{"ae_title": "{title}", "called_ae_title": "MEDSEG", "client_id": "{client}",
-                    "client_secret": "open sesame"}}"#
+                    "client_secret": "open sesame", "site": "{site}"}}"#
             )
         };
         let all = [
-            sender("NORTH_MR", "north"),
-            sender("SOUTH_MR", "south"),
-            sender("SCIENTIST", "scientist"),
-            sender("FORGOTTEN", "of nobody"),
+            sender("NORTH_MR", "north", ""),
+            sender("NORTH_CT", "north", "next door"),
+            sender("SOUTH_MR", "south", ""),
+            sender("SCIENTIST", "scientist", ""),
+            sender("FORGOTTEN", "of nobody", ""),
         ];
         std::fs::write(&table, format!(r#"{{"senders": [{}]}}"#, all.join(","))).unwrap();
         let mut dicom = DicomSettings {
@@ -369,6 +370,29 @@ async fn what_a_limit_leaves_no_room_for_is_kept_in_the_inbox_and_goes_on_later(
     hospitals.kill().await;
     hospitals.start().await;
     hospitals.scans_when(2).await;
+}
+
+#[tokio::test]
+async fn a_hospital_whose_share_of_the_inbox_is_full_is_told_so_and_keeps_no_other_out() {
+    let with = |dicom: &mut DicomSettings, _: &Path| {
+        dicom.dicom_inbox_mib = 1;
+        dicom.dicom_quiet_s = 3600;
+    };
+    let hospitals = Hospitals::with(with).await;
+    // Each instance counts for 16 KiB at least: those of either sender would be half of the inbox, or more.
+    let sent = async |titles: Titles, seeds: std::ops::Range<u64>| {
+        let files: Vec<_> = seeds.flat_map(series).collect();
+        let answers = hospitals.store(titles, &files).await;
+        let of = |status: u16| answers.iter().filter(|answer| **answer == status).count();
+        assert_eq!(of(0) + of(0xa700), answers.len(), "{answers:?}");
+        (of(0), of(0xa700))
+    };
+    let (kept, refused) = sent(NORTH, 70..75).await;
+    assert!(kept > 0 && refused > 0, "{kept} {refused}");
+    let (fewer, refused) = sent(Titles("NORTH_CT", "MEDSEG"), 75..80).await;
+    assert!(fewer < kept && refused > 0, "{fewer} {refused}");
+    let south = series(80).remove(0);
+    assert_eq!(hospitals.store(SOUTH, &[south]).await, [0]);
 }
 
 #[tokio::test]

@@ -1,8 +1,26 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// One sender has so large a part of all room at most: none keeps the others out.
+use domain::TenantId;
+
+/// One sender has so large a part of all room at most: none keeps the others of its hospital out.
 const OF_A_SENDER: u64 = 2;
+/// One hospital's instances take so many times what stays free at most: two thirds of all while no other has any. What waits because
+/// a hospital is beyond its limits does not go by itself, and however many hospitals are full, room is left for the next one.
+const OF_A_HOSPITAL: u64 = 2;
+
+/// What has no room left.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Full {
+    /// The inbox, of all hospitals together.
+    Inbox,
+    /// The share of the sender's hospital.
+    Hospital,
+    /// The sender's own.
+    Sender,
+    /// The disk.
+    Disk,
+}
 
 /// The room that instances take, in bytes, by sender; cheap to clone.
 #[derive(Clone)]
@@ -10,7 +28,14 @@ pub struct Room {
     most: u64,
     /// What an instance counts for at least: however small they are, there are not too many of them.
     least: u64,
-    taken: Arc<Mutex<HashMap<String, u64>>>,
+    taken: Arc<Mutex<Taken>>,
+}
+
+#[derive(Default)]
+struct Taken {
+    by_sender: HashMap<String, u64>,
+    /// Of which hospital senders are, as far as it is known; one of whom it is not counts as a hospital by itself.
+    hospitals: HashMap<String, String>,
 }
 
 /// Room for what is still coming; given back when this is dropped, unless it is kept.
@@ -28,12 +53,17 @@ impl Room {
     }
 
     pub fn taken(&self) -> u64 {
-        self.by_sender().values().sum()
+        self.counts().by_sender.values().sum()
+    }
+
+    /// From now on the sender's instances, also those that are there, take room of that hospital.
+    pub fn belongs(&self, sender: &str, hospital: TenantId) {
+        self.counts().hospitals.insert(sender.to_owned(), hospital.to_string());
     }
 
     /// Counts an instance of so many bytes that is there, whatever there may be.
     pub fn count(&self, sender: &str, bytes: u64) {
-        *self.by_sender().entry(sender.to_owned()).or_default() += self.counted(bytes);
+        *self.counts().by_sender.entry(sender.to_owned()).or_default() += self.counted(bytes);
     }
 
     /// An instance of so many bytes is gone.
@@ -51,25 +81,64 @@ impl Room {
     }
 
     fn uncount(&self, sender: &str, counted: u64) {
-        if let Some(taken) = self.by_sender().get_mut(sender) {
+        if let Some(taken) = self.counts().by_sender.get_mut(sender) {
             *taken = taken.saturating_sub(counted);
         }
     }
 
-    fn grow(&self, sender: &str, more: u64) -> Result<(), ()> {
-        let mut by_sender = self.by_sender();
-        let all = by_sender.values().sum::<u64>() + more;
-        let own = by_sender.entry(sender.to_owned()).or_default();
-        if all > self.most || *own + more > self.most / OF_A_SENDER {
-            return Err(());
+    fn grow(&self, sender: &str, more: u64) -> Result<(), Full> {
+        if more == 0 {
+            return Ok(());
         }
-        *own += more;
+        let mut counts = self.counts();
+        let (all, of_hospital, of_sender) = counts.of(sender);
+        let free = self.most.checked_sub(all + more).ok_or(Full::Inbox)?;
+        if of_hospital + more > free.saturating_mul(OF_A_HOSPITAL) {
+            return Err(Full::Hospital);
+        }
+        if of_sender + more > self.most / OF_A_SENDER {
+            return Err(Full::Sender);
+        }
+        counts.by_sender.insert(sender.to_owned(), of_sender + more);
         Ok(())
     }
 
-    fn by_sender(&self) -> MutexGuard<'_, HashMap<String, u64>> {
+    fn counts(&self) -> MutexGuard<'_, Taken> {
         // Counts are whole whatever panics beside them.
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Taken {
+    /// What all have, what the sender's hospital has, and the sender.
+    fn of(&self, sender: &str) -> (u64, u64, u64) {
+        let hospital = self.hospital(sender);
+        let (mut all, mut of_hospital) = (0, 0);
+        for (other, bytes) in &self.by_sender {
+            all += *bytes;
+            if self.hospital(other) == hospital {
+                of_hospital += *bytes;
+            }
+        }
+        (all, of_hospital, self.by_sender.get(sender).copied().unwrap_or_default())
+    }
+
+    fn hospital<'a>(&'a self, sender: &'a str) -> &'a str {
+        self.hospitals.get(sender).map_or(sender, String::as_str)
+    }
+}
+
+impl Full {
+    pub const ALL: [Full; 4] = [Full::Inbox, Full::Hospital, Full::Sender, Full::Disk];
+
+    /// As it is counted.
+    pub fn name(self) -> &'static str {
+        match self {
+            Full::Inbox => "inbox",
+            Full::Hospital => "hospital",
+            Full::Sender => "sender",
+            Full::Disk => "disk",
+        }
     }
 }
 
@@ -78,7 +147,7 @@ impl Place {
         self.bytes
     }
 
-    pub fn grow(&mut self, bytes: u64) -> Result<(), ()> {
+    pub fn grow(&mut self, bytes: u64) -> Result<(), Full> {
         let counted = self.room.counted(self.bytes + bytes);
         self.room.grow(&self.sender, counted - self.counted)?;
         (self.bytes, self.counted) = (self.bytes + bytes, counted);
@@ -106,16 +175,47 @@ mod tests {
         let room = Room::of(10, 1);
         let (mut one, mut more, mut other) = (room.place("a"), room.place("a"), room.place("b"));
         assert_eq!(one.grow(5), Ok(()));
-        assert_eq!(more.grow(1), Err(()));
-        assert_eq!(other.grow(4), Ok(()));
-        assert_eq!((room.taken(), one.bytes()), (9, 5));
+        assert_eq!(more.grow(1), Err(Full::Sender));
+        assert_eq!(other.grow(3), Ok(()));
+        assert_eq!((room.taken(), one.bytes()), (8, 5));
         drop(one);
-        assert_eq!(more.grow(5), Ok(()));
+        assert_eq!(more.grow(4), Ok(()));
         more.keep(Some(2));
-        assert_eq!(room.taken(), 7);
-        room.give_back("a", 3);
+        assert_eq!(room.taken(), 5);
+        room.give_back("a", 2);
         other.keep(None);
-        assert_eq!(room.taken(), 4);
+        assert_eq!(room.taken(), 3);
+    }
+
+    #[test]
+    fn a_hospital_has_one_share_with_all_its_senders_and_the_next_one_finds_room() {
+        let room = Room::of(900, 1);
+        let hospital = "00000000-0000-7000-8000-000000000001".parse().unwrap();
+        for sender in ["a1", "a2"] {
+            room.belongs(sender, hospital);
+        }
+        // Kept as instances are that wait and do not go.
+        let filled = |sender: &str| {
+            let mut place = room.place(sender);
+            let full = loop {
+                if let Err(full) = place.grow(1) {
+                    break full;
+                }
+            };
+            let bytes = place.bytes();
+            place.keep(None);
+            (bytes, full)
+        };
+        assert_eq!(filled("a1"), (450, Full::Sender));
+        assert_eq!(filled("a2"), (150, Full::Hospital));
+        assert_eq!(filled("a1"), (0, Full::Hospital));
+        assert_eq!(filled("b"), (200, Full::Hospital));
+        assert_eq!(filled("c"), (66, Full::Hospital));
+        // What is deleted leaves room at once, and whose it is need not be known when it comes.
+        room.give_back("a1", 450);
+        assert_eq!(filled("b"), (250, Full::Sender));
+        room.belongs("b", hospital);
+        assert_eq!(filled("a2"), (0, Full::Hospital));
     }
 
     #[test]

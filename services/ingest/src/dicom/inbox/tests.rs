@@ -121,13 +121,13 @@ async fn what_is_too_large_or_too_much_is_refused_and_leaves_nothing() {
         send(&inbox, "mr", uid, &[0; 1000]).await.unwrap();
     }
     let sent = send(&inbox, "mr", "1.3", b"x").await;
-    assert!(matches!(sent, Err(NotTaken::NoRoom)), "{sent:?}");
+    assert!(matches!(sent, Err(NotTaken::NoRoom(Full::Sender))), "{sent:?}");
     send(&inbox, "ct", "1.1", b"x").await.unwrap();
     assert_eq!(inbox.bytes(), 2001);
     drop(inbox);
     let full = world.with(Reserve::new(|| Ok(9), 10));
     let sent = send(&full, "ct", "1.2", b"x").await;
-    assert!(matches!(sent, Err(NotTaken::NoRoom)), "{sent:?}");
+    assert!(matches!(sent, Err(NotTaken::NoRoom(Full::Disk))), "{sent:?}");
 }
 
 #[tokio::test]
@@ -139,7 +139,7 @@ async fn a_hospitals_callers_have_one_share_together() {
         send(&inbox, caller, "1.1", &[0; 1000]).await.unwrap();
     }
     let sent = send(&inbox, "north.other", "1.2", b"x").await;
-    assert!(matches!(sent, Err(NotTaken::NoRoom)), "{sent:?}");
+    assert!(matches!(sent, Err(NotTaken::NoRoom(Full::Sender))), "{sent:?}");
     send(&inbox, "mr", "1.1", b"x").await.unwrap();
     inbox.discard("north.one", &inbox.arrived("north.one").unwrap()[0]).unwrap();
     send(&inbox, "north.other", "1.2", b"x").await.unwrap();

@@ -23,7 +23,7 @@ impl Gathering {
             return Ok(());
         }
         self.asks_ms = now_ms + ASKS_MS;
-        let acting = match self.sender.acting(&self.reception.verifier).await {
+        let acting = match self.reception.acting(&self.sender).await {
             // Of whoever may not send any more nothing can become a scan.
             Err(error) if is_barred(&error) => return Ok(()),
             acting => acting?,
