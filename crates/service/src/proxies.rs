@@ -87,6 +87,8 @@ mod tests {
         // All are proxies': the first of them asks itself.
         assert_eq!(caller(&["10.0.0.0/8"], "10.0.0.1", &["10.0.0.3, 10.0.0.2"]), "10.0.0.3");
         assert_eq!(caller(&["10.0.0.0/8"], "10.0.0.1", &[]), "10.0.0.1");
+        let mapped = ["::ffff:10.0.0.0/104"];
+        assert_eq!(caller(&mapped, "::ffff:10.0.0.1", &["203.0.113.9"]), "203.0.113.9");
     }
 
     #[test]
