@@ -39,7 +39,7 @@ pub struct Problem {
     /// At the token endpoint: the error code of RFC 6749, section 5.2.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
-    error: Option<&'static str>,
+    error: Option<TokenError>,
     /// What the gate found of a model that may not serve.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vec<GateCheck>>)]
@@ -60,6 +60,16 @@ pub struct Problem {
     /// Whether there was a token, and it is the problem.
     #[serde(skip)]
     bad_token: bool,
+}
+
+/// What is wrong at the token endpoint (RFC 6749, section 5.2).
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenError {
+    InvalidRequest,
+    InvalidClient,
+    InvalidGrant,
+    UnsupportedGrantType,
 }
 
 /// A kind of problem that is the gateway's own; the input requirements are named by ingest.
@@ -174,12 +184,12 @@ impl Problem {
     }
 
     /// Adds OAuth's name for it.
-    pub fn named(self, error: &'static str) -> Problem {
+    pub fn named(self, error: TokenError) -> Problem {
         Problem { error: Some(error), ..self }
     }
 
     /// Gives a refused sign-in OAuth's name for it; what failed for another reason keeps its own.
-    pub fn refusing_to_sign_in(self, error: &'static str) -> Problem {
+    pub fn refusing_to_sign_in(self, error: TokenError) -> Problem {
         if self.status == StatusCode::UNAUTHORIZED { self.named(error) } else { self }
     }
 

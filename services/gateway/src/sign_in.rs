@@ -17,7 +17,7 @@ use utoipa_axum::routes;
 
 use crate::Gateway;
 use crate::extract::{JsonBody, Path};
-use crate::problem::{INVALID, NOT_FOUND, Problem};
+use crate::problem::{INVALID, NOT_FOUND, Problem, TokenError};
 use crate::token::{Fields, Token, located};
 
 /// Binds a sign-in to the browser that has begun it: where the page is reached by TLS under a name that browsers let nobody but this
@@ -143,7 +143,7 @@ pub async fn log_out(
 fn not_logged_out(status: Status) -> Problem {
     match status.code() {
         Code::Unauthenticated => {
-            INVALID.problem("the logout token is not believed").named("invalid_request")
+            INVALID.problem("the logout token is not believed").named(TokenError::InvalidRequest)
         }
         _ => status.into(),
     }

@@ -17,7 +17,7 @@ use utoipa::{PartialSchema, ToSchema};
 use crate::Gateway;
 use crate::caller::credentials;
 use crate::extract::JsonBody;
-use crate::problem::{INVALID, PASSWORD_CHANGE, Problem, SECOND_FACTOR, UNPROCESSABLE};
+use crate::problem::{INVALID, PASSWORD_CHANGE, Problem, SECOND_FACTOR, TokenError, UNPROCESSABLE};
 use crate::security_keys;
 
 /// What to sign in with (RFC 6749). Clients may send their id and secret by HTTP Basic instead.
@@ -133,30 +133,33 @@ pub async fn grant(
         }
         _ => {
             let known = "grant_type is one of password, client_credentials, refresh_token";
-            return Err(INVALID.problem(known).named("unsupported_grant_type"));
+            return Err(INVALID.problem(known).named(TokenError::UnsupportedGrantType));
         }
     };
-    let refused =
-        if request.grant_type == "client_credentials" { "invalid_client" } else { "invalid_grant" };
+    let refused = if request.grant_type == "client_credentials" {
+        TokenError::InvalidClient
+    } else {
+        TokenError::InvalidGrant
+    };
     let tokens = tokens.map_err(|status| Problem::from(status).refusing_to_sign_in(refused))?;
     let tokens = tokens.into_inner();
     if tokens.must_change_password {
         let words = "this password was shown to others: say another one as `new_password`";
-        return Err(PASSWORD_CHANGE.problem(words).named("invalid_grant"));
+        return Err(PASSWORD_CHANGE.problem(words).named(TokenError::InvalidGrant));
     }
     if tokens.second_factor_needed {
         let options = &tokens.security_key_options;
         if options.is_empty() {
             let words = "say a code of your second factor as `one_time_code`";
-            return Err(SECOND_FACTOR.problem(words).named("invalid_grant"));
+            return Err(SECOND_FACTOR.problem(words).named(TokenError::InvalidGrant));
         }
         let words = "say what your security key answers to `security_key` as a field of that name, or a code as `one_time_code`";
-        let problem = SECOND_FACTOR.problem(words).named("invalid_grant");
+        let problem = SECOND_FACTOR.problem(words).named(TokenError::InvalidGrant);
         return Err(problem.with_security_key(security_keys::options(options)?));
     }
     if !tokens.second_factor_to_be.is_empty() {
         let words = "your hospital asks for a second factor: show `second_factor` to an app, and say its code as `one_time_code`";
-        let problem = SECOND_FACTOR.problem(words).named("invalid_grant");
+        let problem = SECOND_FACTOR.problem(words).named(TokenError::InvalidGrant);
         return Err(problem.with_second_factor(tokens.second_factor_to_be));
     }
     Ok(Json(tokens.into()))
@@ -274,7 +277,7 @@ impl<T: DeserializeOwned + PartialSchema, S: Send + Sync> FromRequest<S> for Fie
                 .map(|Form(fields)| fields)
                 .map_err(Problem::from)
         };
-        fields.map(Fields).map_err(|problem| problem.named("invalid_request"))
+        fields.map(Fields).map_err(|problem| problem.named(TokenError::InvalidRequest))
     }
 }
 
@@ -292,7 +295,7 @@ fn only_known<T: DeserializeOwned + PartialSchema>(json: Map<String, Value>) -> 
 
 fn needed(field: Option<String>, name: &str) -> Result<String, Problem> {
     field.ok_or_else(|| {
-        INVALID.problem(format!("the field {name} is missing")).named("invalid_request")
+        INVALID.problem(format!("the field {name} is missing")).named(TokenError::InvalidRequest)
     })
 }
 

@@ -50,12 +50,12 @@ impl Uploads {
             let mut of_study = BTreeMap::<String, usize>::new();
             let mut is_believed = true;
             for (at, group) in first.into_iter().chain(last) {
-                if may_be_another(series[*at].kind_said) && !is_believed {
+                if may_be_another(series[at].kind_said) && !is_believed {
                     // Whatever it would say, the description tells, or nothing does.
-                    asked.insert(*at);
+                    asked.insert(at);
                     continue;
                 }
-                let count = of_study.entry(series[*at].study.clone()).or_default();
+                let count = of_study.entry(series[at].study.clone()).or_default();
                 *count += 1;
                 if *count > SERIES_MAX {
                     continue;
@@ -68,8 +68,8 @@ impl Uploads {
                     break;
                 }
                 is_believed = knows_others(&told);
-                series[*at].kind_by_content = by_content(&told, series[*at].kind_said);
-                asked.insert(*at);
+                series[at].kind_by_content = by_content(&told, series[at].kind_said);
+                asked.insert(at);
             }
             Ok::<(), Error>(())
         };
