@@ -80,6 +80,7 @@ stage() {
 check() {
     local programs=$CARGO_TARGET_DIR/debug
     case $1 in
+    page) scripts/env.sh services/gateway/ui/check.sh ;;
     browser) scripts/env.sh tests/browser/run.sh ;;
     drill) scripts/servers.sh scripts/env.sh scripts/restore_drill.sh ;;
     documented) scripts/env.sh python3 scripts/documented "$programs" blocks ;;
@@ -119,20 +120,19 @@ count_rust_tests() {
 # be looked at twice. What has passed is compiled as the compiler alone would.
 export RUSTC_WORKSPACE_WRAPPER=clippy-driver CLIPPY_ARGS="--deny__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__"
 
-stages=(format build page) passed=0 failed=0
+stages=(format build) passed=0 failed=0
 stage format cargo fmt --all --check
 # The stories start the programs as their users do. Built together with the tests: apart, our crates would be built twice.
 stage build scripts/env.sh cargo build --workspace --lib --bins --tests --benches --quiet
 built=$?
 wait "$beside" || { cat "$logs/setup.log" >&2; exit 1; }
 beside=
-stage page scripts/env.sh services/gateway/ui/check.sh
 if [ $built = 0 ]; then
     stage rust rust_tests
     count_rust_tests
     # Two rows of about the same length; each has ports and folders of its own, and waits often. The longest stages come last: what a slow
     # machine has no time for.
-    one=(browser oidc drift notebooks dvc)
+    one=(page browser oidc drift notebooks dvc)
     other=(deploy clients pacs dicom connectathon delivery drill documented mlflow)
     stages+=(rust "${one[@]}" "${other[@]}")
     beside row "${other[@]}"
