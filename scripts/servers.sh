@@ -6,7 +6,7 @@
 #
 # A server that ends is started anew, as an orchestrator would. TEST_SERVERS names the folder where COMMAND finds mysql/pid
 # and rabbit/pid, and the scripts mariadb and rabbitmqctl, which speak to the servers as their administrator.
-# DURABLE=1: MariaDB flushes each commit, as in production.
+# DURABLE=1: MariaDB flushes each commit and each file, as in production.
 set -euo pipefail
 
 # Servers are installed where only root looks.
@@ -22,8 +22,12 @@ rabbit_bin=/usr/lib/rabbitmq/bin
 moto=${MEDSEG_CACHE:-$HOME/.cache/medseg}/moto
 [ -f "$moto/complete" ] || fail "the S3 server is missing: run 'scripts/setup.sh test'"
 
-# Short, because a Unix socket's path may have 107 bytes.
-folder=$(mktemp -d /tmp/medseg-servers.XXXXXX)
+# Short, because a Unix socket's path may have 107 bytes; in memory, where test.sh has put temporary folders.
+case ${TMPDIR:-} in
+/dev/shm/*) place=$TMPDIR ;;
+*) place=/tmp ;;
+esac
+folder=$(mktemp -d "$place/medseg-servers.XXXXXX")
 mkdir "$folder/mysql" "$folder/rabbit" "$folder/s3"
 secret=$(head -c 16 /dev/urandom | od -An -tx1 | tr -d ' \n')
 
@@ -102,10 +106,12 @@ start_mysql() {
     local common=(--no-defaults --datadir="$folder/mysql/data")
     "${as[@]}" mariadb-install-db "${common[@]}" --auth-root-authentication-method=normal --skip-test-db \
         >"$folder/mysql/install.log" 2>&1 || { cat "$folder/mysql/install.log" >&2; fail "mariadb-install-db failed"; }
-    # Unless it is asked for, a crash may lose a temporary folder's last second.
+    # Unless it is asked for, a crash of the machine may lose a temporary folder: each test has a database, of dozens of files.
+    local hasty=(--loose-debug-no-sync --loose-innodb-flush-method=nosync --innodb-flush-log-at-trx-commit=0)
+    [ -z "${DURABLE:-}" ] || hasty=(--innodb-flush-log-at-trx-commit="$DURABLE")
     keep "${as[@]}" mariadbd "${common[@]}" --bind-address=127.0.0.1 --port="$mysql_port" --skip-name-resolve \
         --socket="$folder/mysql/sock" --pid-file="$folder/mysql/pid" \
-        --innodb-flush-log-at-trx-commit="${DURABLE:-0}" --max-connections=500 >>"$folder/mysql/log" 2>&1
+        "${hasty[@]}" --max-connections=500 >>"$folder/mysql/log" 2>&1
     local client=(mariadb --no-defaults --user=root --socket="$folder/mysql/sock")
     administrator mariadb "${client[@]}"
     until_ready MariaDB "$folder/mysql/log" "${client[@]}" -e 'select 1'

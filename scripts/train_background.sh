@@ -28,8 +28,9 @@ settings+=(--from "$(pwd)/models/medseg-mr")
 for manifest in "$@"; do settings+=(--manifest "$(realpath "$manifest")"); done
 
 # `nice` shares out within a session only; the session itself gets the least share where the kernel groups by session.
+# Threads of libtorch that wait for one another sleep: spinning, they would take the cores from the other work, and from each other.
 # shellcheck disable=SC2086 # EXTRA is words.
-setsid bash -c 'echo $$ >"$1/pid"; echo 19 >/proc/$$/autogroup 2>/dev/null; shift; exec nice -n 19 "$@"' - "$run" \
+OMP_WAIT_POLICY=passive setsid bash -c 'echo $$ >"$1/pid"; echo 19 >/proc/$$/autogroup 2>/dev/null; shift; exec nice -n 19 "$@"' - "$run" \
     scripts/env.sh "$run/medseg" train "${settings[@]}" --run "$run" --out "$run/model" ${EXTRA:-} \
     >>"$run/log" 2>&1 </dev/null &
 echo "training in $run: tail -f $run/log"

@@ -12,40 +12,46 @@ use tests::client::{Client, answer};
 use tests::mesh::OneProcess;
 use tests::scans;
 
-use crate::models::{ASKED, CHALLENGER, challenger, change, promote, serving, until};
+use crate::models::{ASKED, CHALLENGER, challenger, posted, promote, serving, until};
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_version_with_nan_is_refused_by_the_gate_and_forced_it_answers_nothing()
--> anyhow::Result<()> {
-    let medseg = OneProcess::of_the_registry().await?;
-    let client = medseg.client().await?;
-    let (version, _) = serving(&client).await?;
+const NAN: &str = "0.0.0-nan";
+
+/// The shipped weights with a NaN among them, as a version of their own.
+pub async fn register_nan(client: &Client) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
-    challenger(folder.path())?;
+    challenger(folder.path(), NAN)?;
     make_nan(folder.path())?;
-    register(&client, folder.path()).await?;
+    register(client, folder.path(), NAN).await
+}
 
-    let path = format!("/v1/models/medseg-mr/{CHALLENGER}");
-    let evaluated = until(&client, &path, |model| !model["evaluation"].is_null()).await?;
+/// What becomes of it, where `version` serves.
+pub async fn nan_is_refused_by_the_gate_and_forced_it_answers_nothing(
+    client: &Client,
+    version: &str,
+) -> anyhow::Result<()> {
+    let path = format!("/v1/models/medseg-mr/{NAN}");
+    let evaluated = until(client, &path, |model| !model["evaluation"].is_null()).await?;
     let failure = &evaluated["evaluation"]["failure"];
     ensure!(failure.to_string().contains("not finite"), "{evaluated}");
-    let (status, refused) = promote(&client, json!({})).await?;
+    let (status, refused) = posted(client, NAN, "promote", json!({})).await?;
     ensure!(status == 409 && refused["type"] == "/problems/gate-refused", "{status}: {refused}");
     ensure!(refused["detail"].to_string().contains("not finite"), "{refused}");
 
-    let (status, forced) = promote(&client, json!({ "force": true, "reason": "a try" })).await?;
+    let by_force = |reason: &str| json!({ "force": true, "reason": reason });
+    let (status, forced) = posted(client, NAN, "promote", by_force("a try")).await?;
     ensure!(status == 200, "{status}: {forced}");
     let began = Instant::now();
     while began.elapsed() < ASKED {
-        answered_by(&client, &version).await?;
+        answered_by(client, version).await?;
     }
-    let (status, back) = change(&client, "roll-back").await?;
-    ensure!(status == 200 && back["version"] == version.as_str(), "{status}: {back}");
-    let (status, retired) = change(&client, "retire").await?;
+    let because = json!({ "reason": "a test" });
+    let (status, back) = posted(client, NAN, "roll-back", because.clone()).await?;
+    ensure!(status == 200 && back["version"] == version, "{status}: {back}");
+    let (status, retired) = posted(client, NAN, "retire", because).await?;
     ensure!(status == 200 && retired["state"] == "retired", "{status}: {retired}");
-    let (status, again) = promote(&client, json!({ "force": true, "reason": "again" })).await?;
+    let (status, again) = posted(client, NAN, "promote", by_force("again")).await?;
     ensure!(status == 409, "{status}: {again}");
-    answered_by(&client, &version).await
+    answered_by(client, version).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -56,8 +62,8 @@ async fn weights_that_are_swapped_on_disk_are_given_to_nobody_and_what_serves_go
     let (version, sha256) = serving(&client).await?;
     answered_by(&client, &version).await?;
     let folder = tempfile::tempdir()?;
-    let others = challenger(folder.path())?;
-    register(&client, folder.path()).await?;
+    let others = challenger(folder.path(), CHALLENGER)?;
+    register(&client, folder.path(), CHALLENGER).await?;
     // Each in the place of the other: whole files, and none of them the one that was signed.
     let objects = medseg.home().join("models/models");
     let [of_shipped, of_challenger] = [&sha256, &others].map(|digest| objects.join(digest));
@@ -108,7 +114,7 @@ fn make_nan(folder: &Path) -> anyhow::Result<()> {
 }
 
 /// Registers what lies there as it is: `medseg model import` would look at it first.
-async fn register(client: &Client, folder: &Path) -> anyhow::Result<()> {
+async fn register(client: &Client, folder: &Path, named: &str) -> anyhow::Result<()> {
     let mut form = Form::new();
     for name in ["model.json", "weights.safetensors"] {
         let bytes = std::fs::read(folder.join(name))?;
@@ -116,6 +122,6 @@ async fn register(client: &Client, folder: &Path) -> anyhow::Result<()> {
     }
     let request = client.http.post(format!("{}/v1/models", client.url)).bearer_auth(&client.token);
     let (status, version) = answer(request.multipart(form).send().await?).await?;
-    ensure!(status == 201 && version["version"] == CHALLENGER, "{status}: {version}");
+    ensure!(status == 201 && version["version"] == named, "{status}: {version}");
     Ok(())
 }
