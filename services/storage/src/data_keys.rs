@@ -15,12 +15,15 @@ use platform::db::{BindId, Database, failed};
 use platform::keys::{DataKey, KeyRing, Wrapped};
 use service::Worker;
 use sqlx::{Any, Executor};
+use tokio::time::Instant;
 
 use crate::jobs::find;
 use crate::store::Store;
 
 /// How often it is looked whether the ring has a newer key.
 const REWRAP_INTERVAL: Duration = Duration::from_secs(3600);
+/// For how long a ring that did not answer is asked nothing more: calls would wait for it one after the other.
+const SILENT: Duration = Duration::from_secs(10);
 const ID_BYTES: usize = 16;
 /// How the text of an identity begins that is encrypted, before its key's id: none that is not is so.
 const SEALED: &str = "medseg:1:";
@@ -29,11 +32,13 @@ const SEALED: &str = "medseg:1:";
 pub struct Hospitals {
     ring: KeyRing,
     opened: Mutex<HashMap<TenantId, DataKey>>,
+    /// When the ring last did not answer.
+    silent: Mutex<Option<Instant>>,
 }
 
 impl Hospitals {
     pub fn new(ring: KeyRing) -> Hospitals {
-        Hospitals { ring, opened: Mutex::default() }
+        Hospitals { ring, opened: Mutex::default(), silent: Mutex::default() }
     }
 
     fn known(&self, tenant: TenantId) -> Option<DataKey> {
@@ -42,6 +47,21 @@ impl Hospitals {
 
     fn know(&self, tenant: TenantId, key: &DataKey) {
         self.opened.lock().unwrap_or_else(PoisonError::into_inner).insert(tenant, key.clone());
+    }
+
+    /// The key of that row, unless the ring has just not answered.
+    async fn open(&self, kept: &Kept) -> Result<DataKey> {
+        let silent = *self.silent.lock().unwrap_or_else(PoisonError::into_inner);
+        if silent.is_some_and(|since| since.elapsed() < SILENT) {
+            return Err(unopened(
+                ErrorKind::Unavailable.error("the key ring has just not answered"),
+            ));
+        }
+        let opened = self.ring.open(&kept.wrapped(), &of_hospital(&kept.tenant_id)).await;
+        if opened.as_ref().is_err_and(|error| error.kind() == ErrorKind::Unavailable) {
+            *self.silent.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        }
+        opened.map_err(unopened)
     }
 }
 
@@ -150,7 +170,8 @@ impl Store {
         self.seal_of_scan(job.tenant, job.scan).await
     }
 
-    /// What a row keeps of whose the scan is, as text; of before there were keys it is that already.
+    /// What a row keeps of whose the scan is, as text; of before there were keys it is that already. The hospital's key is to be open
+    /// by now ([`Store::ask_ring`]): a unit waits for no ring.
     pub async fn identity_text(
         &self,
         executor: impl Executor<'_, Database = Any>,
@@ -167,8 +188,8 @@ impl Store {
                 .fetch_optional(executor)
                 .await
                 .map_err(failed)?;
-        let key = self.data_key(tenant, id, &wrapped.unwrap_or_default()).await?;
-        let key = key.ok_or_else(|| ErrorKind::Internal.error("a stored identity names no key"))?;
+        let wrapped = wrapped.ok_or_else(|| gone(id))?;
+        let key = self.opened_key(tenant)?.open(&wrapped, &named(tenant, id))?;
         key.read(sealed, &identity_of(tenant, scan))
     }
 
@@ -183,13 +204,43 @@ impl Store {
             return Ok(None);
         }
         if wrapped.is_empty() {
-            return Err(ErrorKind::Internal.error(format!("the data key {id} is gone")));
+            return Err(gone(id));
         }
-        let hospital = self.hospital_key(tenant).await?.ok_or_else(|| {
-            ErrorKind::Unavailable
-                .error("stored bytes are encrypted, and DATA_KEYS_URL names no key ring")
-        })?;
-        hospital.open(wrapped, &named(tenant, id)).map(Some)
+        self.open_hospital(tenant).await?;
+        self.opened_key(tenant)?.open(wrapped, &named(tenant, id)).map(Some)
+    }
+
+    /// Has the ring open the hospital's key, where the hospital has one.
+    pub async fn open_hospital(&self, tenant: TenantId) -> Result<()> {
+        let Some(hospitals) = &self.hospitals else { return Ok(()) };
+        if hospitals.known(tenant).is_some() {
+            return Ok(());
+        }
+        let Some(kept) = kept(&self.database, tenant).await? else { return Ok(()) };
+        let key = hospitals.open(&kept).await?;
+        hospitals.know(tenant, &key);
+        Ok(())
+    }
+
+    /// The same for a unit that is about to begin: where it fails, whoever needs the key in there is told.
+    pub async fn ask_ring(&self, tenant: TenantId) {
+        if let Err(error) = self.open_hospital(tenant).await {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, tenant.id = %tenant, "a hospital's key is not open");
+        }
+    }
+
+    /// The hospital's key, which is open by now.
+    fn opened_key(&self, tenant: TenantId) -> Result<DataKey> {
+        let Some(hospitals) = &self.hospitals else {
+            return Err(ErrorKind::Unavailable
+                .error("stored bytes are encrypted, and DATA_KEYS_URL names no key ring"));
+        };
+        hospitals.known(tenant).ok_or_else(|| {
+            ErrorKind::Unavailable.error(
+                "the hospital's key is not open: the key ring does not answer, or its row is gone",
+            )
+        })
     }
 
     fn drawn(&self, tenant: TenantId, hospital: &DataKey, whose: String) -> Result<Arc<Seal>> {
@@ -203,16 +254,11 @@ impl Store {
     /// The hospital's key, made where it has none; None: there is no key ring.
     async fn hospital_key(&self, tenant: TenantId) -> Result<Option<DataKey>> {
         let Some(hospitals) = &self.hospitals else { return Ok(None) };
+        self.open_hospital(tenant).await?;
         if let Some(key) = hospitals.known(tenant) {
             return Ok(Some(key));
         }
-        let key = match kept(&self.database, tenant).await? {
-            Some(kept) => {
-                let (wrapped, whose) = (kept.wrapped(), of_hospital(&kept.tenant_id));
-                hospitals.ring.open(&wrapped, &whose).await.map_err(unopened)?
-            }
-            None => self.made_for_hospital(hospitals, tenant).await?,
-        };
+        let key = self.made_for_hospital(hospitals, tenant).await?;
         hospitals.know(tenant, &key);
         Ok(Some(key))
     }
@@ -235,46 +281,54 @@ impl Store {
             // Another call, or another instance, was first: a second key would open nothing.
             Err(error) if error.kind() == ErrorKind::Conflict => {
                 let kept = kept(&self.database, tenant).await?.ok_or(error)?;
-                hospitals.ring.open(&kept.wrapped(), &whose).await.map_err(unopened)
+                hospitals.open(&kept).await
             }
             Err(error) => Err(error),
         }
     }
 
-    /// Wraps anew what an older key of the ring has wrapped; how many hospitals' keys those were.
+    /// Wraps anew what an older key of the ring has wrapped; how many hospitals' keys those were. One that cannot be keeps no other from it.
     async fn rewrap(&self, hospitals: &Hospitals) -> Result<u64> {
-        let all: Vec<Kept> =
-            sqlx::query_as("SELECT tenant_id, wrapped_by, wrapped FROM tenant_keys")
-                .fetch_all(self.database.pool())
-                .await
-                .map_err(failed)?;
+        let all: Vec<Kept> = sqlx::query_as(
+            "SELECT tenant_id, wrapped_by, wrapped FROM tenant_keys ORDER BY tenant_id",
+        )
+        .fetch_all(self.database.pool())
+        .await
+        .map_err(failed)?;
         if all.is_empty() {
             return Ok(0);
         }
         // The ring says which its newest key is by wrapping something with it.
         let newest = hospitals.ring.wrap(&DataKey::drawn(&self.random), "").await?.by;
-        let mut rewrapped = 0;
+        let (mut rewrapped, mut left) = (0, Ok(()));
         for kept in all.iter().filter(|kept| kept.wrapped_by != newest) {
-            let whose = of_hospital(&kept.tenant_id);
-            let key = hospitals.ring.open(&kept.wrapped(), &whose).await?;
-            let anew = hospitals.ring.wrap(&key, &whose).await?;
-            sqlx::query(
-                "UPDATE tenant_keys SET wrapped_by = ?, wrapped = ? WHERE tenant_id = ? AND wrapped = ?",
-            )
-            .bind(anew.by)
-            .bind(anew.text)
-            .bind(kept.tenant_id.clone())
-            .bind(kept.wrapped.clone())
-            .execute(self.database.pool())
-            .await
-            .map_err(failed)?;
-            rewrapped += 1;
+            match self.rewrap_one(hospitals, kept).await {
+                Ok(()) => rewrapped += 1,
+                Err(error) => left = Err(error),
+            }
         }
-        Ok(rewrapped)
+        left.map(|()| rewrapped)
+    }
+
+    async fn rewrap_one(&self, hospitals: &Hospitals, kept: &Kept) -> Result<()> {
+        let whose = of_hospital(&kept.tenant_id);
+        let key = hospitals.ring.open(&kept.wrapped(), &whose).await?;
+        let anew = hospitals.ring.wrap(&key, &whose).await?;
+        sqlx::query(
+            "UPDATE tenant_keys SET wrapped_by = ?, wrapped = ? WHERE tenant_id = ? AND wrapped = ?",
+        )
+        .bind(anew.by)
+        .bind(anew.text)
+        .bind(kept.tenant_id.clone())
+        .bind(kept.wrapped.clone())
+        .execute(self.database.pool())
+        .await
+        .map(drop)
+        .map_err(failed)
     }
 }
 
-/// Refuses a start that could not read what there is: without a ring, or with one that has another key.
+/// Refuses a start that could not read what there is: without a ring, with one that has another key, or without the keys' rows.
 pub async fn check(database: &Database, ring: Option<&KeyRing>) -> Result<()> {
     let one: Option<Kept> = sqlx::query_as(
         "SELECT tenant_id, wrapped_by, wrapped FROM tenant_keys ORDER BY tenant_id LIMIT 1",
@@ -283,9 +337,13 @@ pub async fn check(database: &Database, ring: Option<&KeyRing>) -> Result<()> {
     .await
     .map_err(failed)?;
     let (kept, ring) = match (one, ring) {
-        (None, Some(_)) => return Ok(()),
-        (None, None) => {
-            tracing::info!("scans are kept without encryption: DATA_KEYS_URL names no key ring");
+        (None, ring) => {
+            require_plain(database).await?;
+            if ring.is_none() {
+                tracing::info!(
+                    "scans are kept without encryption: DATA_KEYS_URL names no key ring"
+                );
+            }
             return Ok(());
         }
         (Some(_), None) => {
@@ -309,6 +367,22 @@ pub async fn check(database: &Database, ring: Option<&KeyRing>) -> Result<()> {
             .because(error)),
         Ok(_) => Ok(()),
     }
+}
+
+/// Refuses a database whose objects are encrypted and whose keys did not come back with it: each hospital would get another one, and the
+/// rows of the one that opens something could be restored no more.
+async fn require_plain(database: &Database) -> Result<()> {
+    let newest: Vec<String> =
+        sqlx::query_scalar("SELECT MAX(data_key) FROM artefacts GROUP BY tenant_id")
+            .fetch_all(database.pool())
+            .await
+            .map_err(failed)?;
+    if newest.iter().all(String::is_empty) {
+        return Ok(());
+    }
+    Err(ErrorKind::Invalid.error(
+        "the scans of this database are encrypted, and it has no hospital's key: restore storage-keys.sql, the newest that there is",
+    ))
 }
 
 /// Wraps hospitals' keys anew when the ring has a newer key, so that the older one is needed no more.
@@ -363,6 +437,10 @@ fn named(tenant: TenantId, id: &str) -> String {
 /// As whose the text of an identity is encrypted.
 fn identity_of(tenant: TenantId, scan: &str) -> String {
     format!("medseg identity {tenant} {scan}")
+}
+
+fn gone(id: &str) -> Error {
+    ErrorKind::Internal.error(format!("the data key {id} is gone"))
 }
 
 /// Whatever the reason: no scan is damaged for it, and whoever asks may ask again.

@@ -91,6 +91,7 @@ impl Store {
     /// The same, as that order has it.
     pub async fn delete_by(&self, order: Order, scan: ScanId) -> Result<()> {
         let tenant = order.tenant;
+        self.ask_ring(tenant).await;
         let deleted = self.unit(Some(tenant), move |store, unit| {
             Box::pin(async move { store.remove(unit, &order, scan).await })
         });

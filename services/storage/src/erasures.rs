@@ -214,6 +214,7 @@ impl Store {
     }
 
     async fn erase_scan(&self, begun: Begun, scan: ScanId) -> Result<()> {
+        self.ask_ring(begun.order.tenant).await;
         self.unit(Some(begun.order.tenant), move |store, unit| {
             Box::pin(async move { store.erase_in(unit, &begun, scan).await })
         })

@@ -39,6 +39,7 @@ impl Store {
         id: &str,
     ) -> Result<ScanIdentity> {
         let (scan, subject) = (ScanId::from_str(id)?, subject.to_owned());
+        self.ask_ring(tenant).await;
         self.unit(Some(tenant), move |store, unit| {
             Box::pin(async move { store.tell(unit, tenant, &subject, scan, false).await })
         })
@@ -61,6 +62,7 @@ impl Store {
             (scan, reading, is_noted)
         });
         let asked: Vec<(ScanId, Reading, bool)> = asked.collect();
+        self.ask_ring(tenant).await;
         let telling = self.unit(Some(tenant), move |store, unit| {
             Box::pin(async move {
                 let (mut told, mut noted) = (Vec::with_capacity(asked.len()), Vec::new());

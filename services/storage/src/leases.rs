@@ -40,30 +40,34 @@ impl Given {
 ///
 /// [`decide`]: crate::lifecycle::decide
 impl Store {
-    /// Leases the job, or the one whose turn it is.
+    /// Leases the job, or the one whose turn it is. `Unavailable`, and no attempt is spent, while the key ring does not open the key that
+    /// its volume is read with.
     pub async fn claim(&self, claim: ClaimJob) -> Result<WireJob> {
         let id = JobId::from_str(&claim.job_id)?;
         let event =
             Event::Claim { worker: truncate(&claim.worker, WORKER_MAX), alone: claim.alone };
+        let named = find(self.database.pool(), id).await?;
         if !claim.in_turn {
+            self.open_hospital(named.tenant).await?;
             return self.lease(id, event).await;
         }
-        let told = find(self.database.pool(), id).await?.priority;
         // One at a time: side by side all would choose the same job.
         let mut given = self.choosing.lock().await;
-        let in_order = match told {
+        let in_order = match named.priority {
             Priority::Stat if self.is_routines_turn().await? => [Priority::Routine, Priority::Stat],
             Priority::Stat => [Priority::Stat, Priority::Routine],
             Priority::Routine => [Priority::Routine, Priority::Stat],
         };
+        let mut closed = Vec::new();
         for _ in 0..CHOICES_MAX {
-            let mut next = self.next_in_turn(in_order[0], &given).await?;
-            if next.is_none() {
-                // A message of the one may have been spent on a job of the other.
-                next = self.next_in_turn(in_order[1], &given).await?;
-            }
-            let Some((tenant, chosen)) = next else {
-                return Err(ErrorKind::Conflict.error("no job waits"));
+            let Some((tenant, chosen)) = self.next_open(in_order, &given, &mut closed).await?
+            else {
+                return Err(match closed.is_empty() {
+                    true => ErrorKind::Conflict.error("no job waits"),
+                    false => {
+                        ErrorKind::Unavailable.error("the key ring opens no waiting job's key")
+                    }
+                });
             };
             match self.lease(chosen, event.clone()).await {
                 // Another instance of this service was quicker.
@@ -75,6 +79,27 @@ impl Store {
             }
         }
         Err(ErrorKind::Unavailable.error("others took each job that was chosen"))
+    }
+
+    /// The next job of a hospital whose key is open, or that has none; the others are added to those that are `closed`, and hold up nobody.
+    async fn next_open(
+        &self,
+        in_order: [Priority; 2],
+        given: &Given,
+        closed: &mut Vec<TenantId>,
+    ) -> Result<Option<(TenantId, JobId)>> {
+        loop {
+            let mut next = self.next_in_turn(in_order[0], given, closed).await?;
+            if next.is_none() {
+                // A message of the one may have been spent on a job of the other.
+                next = self.next_in_turn(in_order[1], given, closed).await?;
+            }
+            let Some((tenant, _)) = next else { return Ok(None) };
+            match self.open_hospital(tenant).await {
+                Err(error) if error.kind() == ErrorKind::Unavailable => closed.push(tenant),
+                opened => return opened.map(|()| next),
+            }
+        }
     }
 
     /// Whether so many urgent jobs are in hand that the next may be another: or whoever calls all of theirs urgent stops everybody.
@@ -94,11 +119,12 @@ impl Store {
 
     /// The job that has waited longest of the hospital that has the fewest in hand, and of those of the one that was given one
     /// the longest ago: nobody waits behind another hospital's queue. None when no job of that priority waits for its first
-    /// attempt.
+    /// attempt, but for those of hospitals that are `closed`.
     async fn next_in_turn(
         &self,
         priority: Priority,
         given: &Given,
+        closed: &[TenantId],
     ) -> Result<Option<(TenantId, JobId)>> {
         // Ids are ordered by time (UUIDv7).
         let waiting: Vec<(String, String, i64)> = sqlx::query_as(
@@ -119,7 +145,8 @@ impl Store {
             Ok((TenantId::try_from(tenant)?, JobId::try_from(id)?, held))
         };
         let waiting = waiting.into_iter().map(typed).collect::<Result<Vec<_>>>()?;
-        let next = waiting.into_iter().min_by_key(|(of, _, held)| (*held, given.place(*of)));
+        let open = waiting.into_iter().filter(|(of, ..)| !closed.contains(of));
+        let next = open.min_by_key(|(of, _, held)| (*held, given.place(*of)));
         Ok(next.map(|(tenant, job, _)| (tenant, job)))
     }
 

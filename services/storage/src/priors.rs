@@ -23,6 +23,7 @@ impl Store {
     pub async fn priors(&self, tenant: &Tenant, list: &ListPriorScans) -> Result<PriorPage> {
         let (tenant, id) = (tenant.id(), ScanId::from_str(&list.id)?);
         let cursor = cursor_id::<ScanId>(&list.cursor)?;
+        self.ask_ring(tenant).await;
         let scan = of_tenant(self.database.pool(), tenant, id).await?;
         let Some(own) = self.whose(tenant, &scan).await? else { return Ok(PriorPage::default()) };
         let limit = page_rows(list.limit);

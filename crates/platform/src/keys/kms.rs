@@ -19,6 +19,8 @@ use super::{Backend, DataKey, KEY_BYTES, Wrapped, invalid};
 const GOOGLES: &str = "https://cloudkms.googleapis.com";
 const SCOPE: &str = "https://www.googleapis.com/auth/cloudkms";
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// Of one that is not there whoever asks is told soon.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 struct Kms {
     http: Client,
@@ -48,10 +50,10 @@ pub(super) fn connect(url: &Url) -> Result<Arc<dyn Backend>> {
             ErrorKind::Invalid.error(message).because(error)
         })?,
     };
-    let http = Client::builder()
-        .timeout(TIMEOUT)
-        .build()
-        .map_err(|error| ErrorKind::Invalid.error("cannot make a client for KMS").because(error))?;
+    let http =
+        Client::builder().timeout(TIMEOUT).connect_timeout(CONNECT_TIMEOUT).build().map_err(
+            |error| ErrorKind::Invalid.error("cannot make a client for KMS").because(error),
+        )?;
     let endpoint = endpoint.unwrap_or_else(|| GOOGLES.to_owned());
     Ok(Arc::new(Kms { http, credentials, endpoint, key }))
 }

@@ -8,9 +8,20 @@ use platform::db::{BindId, Run, Unit, failed};
 use super::{New, Seal};
 
 /// Gives a new key its row, and asks of another whether it has one still, as part of the unit that writes rows of objects. To be called
-/// once the audit trail is held: an erasure comes before it, and the key is gone, or finds those rows.
+/// once the audit trail is held: an erasure comes before it, and the key is gone, or finds those rows. Refused where the hospital's key has
+/// no row: what only this process opens is lost with it.
 pub async fn settle(unit: &mut Unit, tenant: TenantId, seal: &Seal) -> Result<()> {
     let Seal { id, whose, new, .. } = seal;
+    let hospitals: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM tenant_keys WHERE tenant_id = ?")
+        .id(tenant)
+        .fetch_one(&mut **unit)
+        .await
+        .map_err(failed)?;
+    if hospitals == 0 {
+        return Err(ErrorKind::Unavailable.error(
+            "the hospital's key was taken out of the database: restore it, or start storage anew for another one",
+        ));
+    }
     if let Some(New { wrapped, made_ms }) = new {
         return sqlx::query(
             "INSERT INTO data_keys (tenant_id, id, whose, wrapped, made_ms) VALUES (?, ?, ?, ?, ?)",

@@ -4,11 +4,12 @@ use std::fs;
 use std::path::PathBuf;
 
 use domain::ErrorKind;
+use proto::storage::jobs_client::JobsClient;
 use proto::storage::scans_client::ScansClient;
 use proto::storage::*;
-use service::Peer;
 use service::claims::Role;
 use service::topics;
+use service::{Peer, Service};
 use storage::{Config, Peers, Ports};
 use tonic::Code;
 
@@ -202,4 +203,85 @@ pub async fn a_newer_key_of_the_ring_takes_over_and_the_older_one_is_needed_no_m
     let asked = world.by(world.hospital, asked);
     let read = ScansClient::new(Peer::within(&alone)).read(asked).await.unwrap();
     assert_eq!(collect(read.into_inner()).await.unwrap(), b"a mask");
+}
+
+/// Storage that is started anew on what there is, with the ring of that file.
+async fn renewed(world: &World, file: &str) -> Service {
+    let path = world.data.path().join(file);
+    platform::keys::make(&path, &world.ports.random).unwrap();
+    let url = format!("file://{}", path.display());
+    let ring = platform::keys::connect(&url, world.ports.random.clone()).await.unwrap();
+    let ports = Ports { keys: Some(ring), ..world.ports.clone() };
+    storage::build(world.rules.clone(), ports, Peers::auth(world.auth()))
+}
+
+pub async fn while_the_ring_opens_nothing_no_attempt_is_spent_and_nobody_else_waits(world: World) {
+    let (scan, id) = world.ready().await;
+    let upload = of("two", "4712");
+    let plain = world.accept_at(world.without_keys(), world.neighbour, upload).await.unwrap();
+    // As after a start while KMS is away.
+    let renewed = renewed(&world, "other-keys").await;
+    let (mut scans, mut jobs) =
+        (ScansClient::new(Peer::within(&renewed)), JobsClient::new(Peer::within(&renewed)));
+    let claim = |in_turn: bool| {
+        let (job_id, worker) = (id.clone(), "worker-1".into());
+        world.worker(ClaimJob { job_id, worker, alone: !in_turn, in_turn })
+    };
+    assert_eq!(jobs.claim(claim(false)).await.unwrap_err().code(), Code::Unavailable);
+    // In its place the job of a hospital that has no key, and then none.
+    let claimed = jobs.claim(claim(true)).await.unwrap().into_inner();
+    assert_eq!(claimed.scan_id, plain.id);
+    assert_eq!(jobs.claim(claim(true)).await.unwrap_err().code(), Code::Unavailable);
+    assert_eq!(world.get(&scan).await.state(), State::Queued);
+
+    let upload = of("three", "4713");
+    let refused = world.accept_at(scans.clone(), world.hospital, upload).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unavailable);
+    let asked = world.by(world.hospital, ScanRef { id: scan.id.clone() });
+    let untold = scans.get_identity(asked).await.unwrap_err();
+    assert_eq!(untold.code(), Code::Unavailable);
+    let told = column(&world, "SELECT action FROM audit WHERE action = 'scan.identity.read'").await;
+    assert!(told.is_empty(), "what was not told is not noted");
+
+    let job = world.claim(&id).await.unwrap();
+    assert_eq!(job.attempt, 1);
+    assert_eq!(world.volume(&job).await.unwrap(), Upload::of("a head").volume);
+}
+
+pub async fn where_the_keys_rows_are_gone_nothing_is_taken_and_no_start_makes_others(world: World) {
+    world.accept(of("one", "4711")).await.unwrap();
+    let pool = world.ports.database.pool();
+    sqlx::query("DELETE FROM tenant_keys").execute(pool).await.unwrap();
+    // Storage has the key in memory, and nobody would have it later.
+    for patient in ["4711", "4712"] {
+        let refused = world.accept(of("two", patient)).await.unwrap_err();
+        assert_eq!(refused.code(), Code::Unavailable, "{patient}");
+    }
+    for data_keys_url in [None, world.config.data_keys_url.clone()] {
+        let config = Config { data_keys_url, ..world.config.clone() };
+        let opened = Ports::open(&config, world.clock.clock(), world.ports.random.clone()).await;
+        let refused = opened.map(drop).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Invalid);
+        assert!(refused.to_string().contains("storage-keys.sql"), "{refused}");
+    }
+    assert_eq!(world.count("tenant_keys").await, 0);
+}
+
+pub async fn one_hospitals_damaged_key_keeps_no_other_from_the_rings_newer_one(world: World) {
+    for tenant in [world.hospital, world.neighbour] {
+        world.accept_for(tenant, of("one", "4711")).await.unwrap();
+    }
+    let first = column(&world, "SELECT MIN(tenant_id) FROM tenant_keys").await.remove(0);
+    sqlx::query("UPDATE tenant_keys SET wrapped = 'damaged' WHERE tenant_id = ?")
+        .bind(first)
+        .execute(world.ports.database.pool())
+        .await
+        .unwrap();
+    let (file, new) = (world.data.path().join("data-keys"), "cd".repeat(32));
+    fs::write(&file, format!("{new}\n{}", fs::read_to_string(&file).unwrap())).unwrap();
+    let wrapped_by = "SELECT wrapped_by FROM tenant_keys ORDER BY tenant_id";
+    let before = column(&world, wrapped_by).await;
+    let _renewed = serve(renewed(&world, "data-keys").await).await;
+    let now = until(|| column(&world, wrapped_by), |now| now[1] != before[1]).await;
+    assert_eq!(now[0], before[0]);
 }
