@@ -89,7 +89,9 @@ password=$(head -c 8 /dev/urandom | od -An -tx1 | tr -d ' \n')
 # Secrets go by the environment of each: other users of the machine see arguments.
 FIRST_PASSWORD=$password DATABASE_URL=$(database auth) SERVICE_SECRET=$secret DELIVERY_SECRET=$delivery_secret \
     GATEWAY_SECRET=$gateway_secret start auth auth "$auth" --signing-key "$folder/key.pem"
-DATABASE_URL=$(database storage) SERVICE_SECRET=$secret \
+# A key ring of one key, with which each patient's is wrapped.
+(umask 077 && head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \n' >"$folder/data-keys")
+DATABASE_URL=$(database storage) SERVICE_SECRET=$secret DATA_KEYS_URL=file://$folder/data-keys \
     start storage storage "$storage" --blob-url "gs://medseg?endpoint=$(url "$bucket")"
 SERVICE_SECRET=$secret start ingest ingest "$ingest" --spool "$folder/spool"
 # Beside the bucket: all that lies in it is storage's, which deletes what belongs to no scan.

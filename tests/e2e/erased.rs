@@ -1,6 +1,6 @@
 //! A patient who was erased is in no file of the deployment any more.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -33,7 +33,8 @@ async fn an_erased_patient_is_found_nowhere() -> anyhow::Result<()> {
     for needle in needles.iter().map(String::as_str).step_by(2).chain([CANARY]) {
         ensure!(!naming(&one.home(), needle)?.is_empty(), "`{needle}` was never there");
     }
-    are_encrypted(&one.home().join("objects"), &needles)?;
+    let secret: Vec<String> = needles.iter().cloned().chain([CANARY.to_owned()]).collect();
+    are_encrypted(&one.home().join("objects"), &secret)?;
     asked_about(&client).await?;
     let by_scan = json!({ "scan_id": id(&dicom)?, "reason": "they ask for it" });
     let by_number = json!({ "patient_id": CANARY, "reason": "they ask for it" });
@@ -165,7 +166,7 @@ async fn spoken_of(client: &Client, scan: &Value) -> anyhow::Result<()> {
 }
 
 /// What is told of whose scan it is, as far as nothing else may say it by chance.
-async fn told(client: &Client, scan: &str) -> anyhow::Result<Vec<String>> {
+pub async fn told(client: &Client, scan: &str) -> anyhow::Result<Vec<String>> {
     let (status, identity) = client.json(&format!("/v1/scans/{scan}/identity")).await?;
     ensure!(status == 200, "{status} {identity}");
     let names = ["study_instance_uid", "series_instance_uid"];
@@ -207,20 +208,18 @@ async fn until_gone(folder: &Path, text: &str) -> anyhow::Result<()> {
 }
 
 /// Also of those who are not erased no object tells anything: each is in the form of what is encrypted.
-fn are_encrypted(objects: &Path, needles: &[String]) -> anyhow::Result<()> {
-    for needle in needles.iter().map(String::as_str).chain([CANARY]) {
+pub fn are_encrypted(objects: &Path, needles: &[String]) -> anyhow::Result<()> {
+    for needle in needles {
         let named = naming(objects, needle)?;
         ensure!(named.is_empty(), "`{needle}` is in {named:?}");
     }
     let mut checked = 0;
-    for hospital in std::fs::read_dir(objects)?.collect::<Result<Vec<_>, _>>()? {
-        // Beside hospitals' folders lie what audit trails end in and what says that a scan was deleted.
-        let is_hospital = hospital.file_name().to_string_lossy().len() == HOSPITAL_CHARS;
-        if !is_hospital || !hospital.path().is_dir() {
-            continue;
-        }
-        for object in std::fs::read_dir(hospital.path())? {
-            let path = object?.path();
+    for path in files(objects)? {
+        // Beside hospitals' objects lie what audit trails end in and what says that a scan was deleted. The double of a bucket has one folder.
+        let name = path.strip_prefix(objects)?.to_string_lossy().replace("%2F", "/");
+        let is_hospitals =
+            name.split_once('/').is_some_and(|(hospital, _)| hospital.len() == HOSPITAL_CHARS);
+        if is_hospitals {
             let bytes = std::fs::read(&path)?;
             ensure!(bytes.starts_with(b"medseg\x00\x01"), "{} is as it came", path.display());
             checked += 1;
@@ -233,12 +232,7 @@ fn are_encrypted(objects: &Path, needles: &[String]) -> anyhow::Result<()> {
 /// The files below `folder` that have the text in them.
 fn naming(folder: &Path, text: &str) -> anyhow::Result<Vec<String>> {
     let mut naming = Vec::new();
-    for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            naming.extend(self::naming(&path, text)?);
-            continue;
-        }
+    for path in files(folder)? {
         // One of SQLite's may be gone since it was listed.
         let bytes = std::fs::read(&path).unwrap_or_default();
         if bytes.windows(text.len()).any(|some| some == text.as_bytes()) {
@@ -246,4 +240,17 @@ fn naming(folder: &Path, text: &str) -> anyhow::Result<Vec<String>> {
         }
     }
     Ok(naming)
+}
+
+fn files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            files.extend(self::files(&path)?);
+        } else {
+            files.push(path);
+        }
+    }
+    Ok(files)
 }

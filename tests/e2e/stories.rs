@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use tokio::time::{Duration, timeout};
 
 use crate::{
-    deliveries, feedback, hospitals, instances, learning, partial_uploads, quality, stops, worklist,
+    deliveries, erased, feedback, hospitals, instances, learning, partial_uploads, quality, stops,
+    worklist,
 };
 use tests::client::{Client, answer, id};
 use tests::mesh::Mesh;
@@ -42,6 +43,7 @@ pub async fn tell(mesh: Mesh) -> anyhow::Result<()> {
     worklist::tell(&client, &mesh.stranger()?).await?;
     instances::tell(&client).await?;
     hospitals::tell(&mesh).await?;
+    no_object_shows_what_it_is_of(&client, &mesh).await?;
     nobody_else_can_read_what_is_kept(&mesh)?;
     no_log_names_what_was_uploaded(&mesh)?;
     mesh.terminate()
@@ -351,6 +353,19 @@ async fn a_prior_is_an_earlier_scan_of_the_same_patient_and_of_no_other_hospital
     let volume = client.bytes(&format!("/v1/scans/{now}/volume.nii")).await?;
     ensure!(volume.get(344..348) == Some(b"n+1\0".as_slice()), "no NIfTI: {} bytes", volume.len());
     Ok(())
+}
+
+/// What all stories have left in the object store is encrypted, and what is read back of it is not.
+async fn no_object_shows_what_it_is_of(client: &Client, mesh: &Mesh) -> anyhow::Result<()> {
+    let (scan, result) = client.analyse(&scans::dicom_as(&scans::stack(5), "LPS")).await?;
+    ensure!(result["scan_id"] == scan["id"], "{result}");
+    let scan = id(&scan)?;
+    let needles = erased::told(client, scan).await?;
+    let object = client.bytes(&format!("/v1/scans/{scan}/seg.dcm")).await?;
+    let study = &needles[..1];
+    let is_named = object.windows(study[0].len()).any(|some| some == study[0].as_bytes());
+    ensure!(is_named, "what is read names no study");
+    erased::are_encrypted(&mesh.objects_folder(), study)
 }
 
 /// Databases with what SQLite keeps beside them, objects, spool and keys. The test's own logs lie outside.

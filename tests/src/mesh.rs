@@ -154,6 +154,7 @@ impl Mesh {
                 }
                 "storage" => {
                     say("blob-url", objects.url());
+                    say("data-keys-url", data_keys(data.path())?);
                     say("registry-url", url("registry"));
                 }
                 "registry" => {
@@ -214,6 +215,12 @@ impl Mesh {
     pub fn accounts_url(&self) -> String {
         let at_home = || format!("sqlite://{}/home/auth.db", self.data.path().display());
         self.databases.get("auth").cloned().unwrap_or_else(at_home)
+    }
+
+    /// Where the objects of its scans lie as files.
+    pub fn objects_folder(&self) -> PathBuf {
+        let folder = if self.objects.is_some() { "objects" } else { "home/objects" };
+        self.data.path().join(folder)
     }
 
     /// How many processes it has; [`kill`](Mesh::kill) and the others take their places.
@@ -277,6 +284,13 @@ async fn turn() -> anyhow::Result<File> {
         std::io::Result::Ok(file)
     });
     Ok(locked.await??)
+}
+
+/// A key ring of one key, as an operator mounts it.
+fn data_keys(data: &Path) -> anyhow::Result<String> {
+    let file = data.join("data-keys");
+    platform::keys::make(&file, &service::system_random())?;
+    Ok(format!("file://{}", file.display()))
 }
 
 /// One process of a mesh.
