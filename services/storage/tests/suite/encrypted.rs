@@ -22,6 +22,9 @@ use crate::world::{Upload, World, collect, found, serve, until};
 const VOXELS: &str = "one voxels";
 /// What nothing is searched by.
 const BIRTH_DATE: &str = "19470411";
+/// A KMS where nobody listens.
+const SILENT_RING: &str =
+    "gcp-kms://projects/p/locations/l/keyRings/r/cryptoKeys/k?endpoint=http://127.0.0.1:1";
 
 /// The rows of that table, by one column.
 async fn column(world: &World, query: &'static str) -> Vec<String> {
@@ -205,22 +208,18 @@ pub async fn a_newer_key_of_the_ring_takes_over_and_the_older_one_is_needed_no_m
     assert_eq!(collect(read.into_inner()).await.unwrap(), b"a mask");
 }
 
-/// Storage that is started anew on what there is, with the ring of that file.
-async fn renewed(world: &World, file: &str) -> Service {
-    let path = world.data.path().join(file);
-    platform::keys::make(&path, &world.ports.random).unwrap();
-    let url = format!("file://{}", path.display());
-    let ring = platform::keys::connect(&url, world.ports.random.clone()).await.unwrap();
+/// Storage that is started anew on what there is, with that ring.
+async fn renewed(world: &World, ring: &str) -> Service {
+    let ring = platform::keys::connect(ring, world.ports.random.clone()).await.unwrap();
     let ports = Ports { keys: Some(ring), ..world.ports.clone() };
     storage::build(world.rules.clone(), ports, Peers::auth(world.auth()))
 }
 
-pub async fn while_the_ring_opens_nothing_no_attempt_is_spent_and_nobody_else_waits(world: World) {
+pub async fn while_kms_is_away_no_attempt_is_spent_and_nobody_else_waits(world: World) {
     let (scan, id) = world.ready().await;
     let upload = of("two", "4712");
     let plain = world.accept_at(world.without_keys(), world.neighbour, upload).await.unwrap();
-    // As after a start while KMS is away.
-    let renewed = renewed(&world, "other-keys").await;
+    let renewed = renewed(&world, SILENT_RING).await;
     let (mut scans, mut jobs) =
         (ScansClient::new(Peer::within(&renewed)), JobsClient::new(Peer::within(&renewed)));
     let claim = |in_turn: bool| {
@@ -281,7 +280,8 @@ pub async fn one_hospitals_damaged_key_keeps_no_other_from_the_rings_newer_one(w
     fs::write(&file, format!("{new}\n{}", fs::read_to_string(&file).unwrap())).unwrap();
     let wrapped_by = "SELECT wrapped_by FROM tenant_keys ORDER BY tenant_id";
     let before = column(&world, wrapped_by).await;
-    let _renewed = serve(renewed(&world, "data-keys").await).await;
+    let ring = format!("file://{}", file.display());
+    let _renewed = serve(renewed(&world, &ring).await).await;
     let now = until(|| column(&world, wrapped_by), |now| now[1] != before[1]).await;
     assert_eq!(now[0], before[0]);
 }

@@ -55,7 +55,7 @@ on_every_database! {
     encrypted::what_came_before_there_were_keys_stays_readable;
     encrypted::a_ring_that_opens_nothing_here_is_refused_at_the_start;
     encrypted::a_newer_key_of_the_ring_takes_over_and_the_older_one_is_needed_no_more;
-    encrypted::while_the_ring_opens_nothing_no_attempt_is_spent_and_nobody_else_waits;
+    encrypted::while_kms_is_away_no_attempt_is_spent_and_nobody_else_waits;
     encrypted::where_the_keys_rows_are_gone_nothing_is_taken_and_no_start_makes_others;
     encrypted::one_hospitals_damaged_key_keeps_no_other_from_the_rings_newer_one;
     erasing::of_an_erased_patient_nothing_is_left_and_the_receipt_says_what_there_was;
