@@ -51,7 +51,7 @@ pub use lives::{Link, UserChange};
 pub use states::{TenantState, UserState};
 pub use tenants::{Export, Settings, Tenant};
 #[doc(hidden)]
-pub use webauthn::read_of_strangers;
+pub use webauthn::{Read, read_of_strangers};
 
 use clients::{Clients, Own};
 use key_file::Keys;

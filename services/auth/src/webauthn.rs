@@ -25,7 +25,7 @@ use webauthn_rp::{
     PublicKeyCredentialCreationOptions, Registration, RegistrationServerState,
 };
 
-pub use strangers::read_of_strangers;
+pub use strangers::{Read, read_of_strangers};
 
 /// A key says whose it is by the user's id, which is a UUID as text.
 const HANDLE_BYTES: usize = 36;
