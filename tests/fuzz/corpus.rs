@@ -1,10 +1,14 @@
 //! Sound bytes of each kind, all of them made here: what is bent until something breaks.
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use dicom_ul::pdu::{
     AssociationRQ, PDataValue, PDataValueType, Pdu, PresentationContextProposed, UserVariableItem,
     write_pdu,
 };
 use prost::Message;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::files;
 use crate::targets::TOKEN;
@@ -12,6 +16,11 @@ use crate::targets::TOKEN;
 /// MR images and segmentations (PS3.4, B.5).
 const MR: &[u8] = b"UI\x1a\x001.2.840.10008.5.1.4.1.1.4\0";
 const SEGMENTATION: &[u8] = b"UI\x1c\x001.2.840.10008.5.1.4.1.1.66.4";
+/// A public key (RFC 8032, section 7.1, test 1).
+const ED25519: [u8; 32] = [
+    0xd7, 0x5a, 0x98, 0x01, 0x82, 0xb1, 0x0a, 0xb7, 0xd5, 0x4b, 0xfe, 0xd3, 0xc9, 0x64, 0x07, 0x3a,
+    0x0e, 0xe1, 0x72, 0xf3, 0xda, 0xa6, 0x23, 0x25, 0xaf, 0x02, 0x1a, 0x68, 0xf7, 0x07, 0x51, 0x1a,
+];
 /// Where a file of PS3.10 says how long its meta information is.
 const META_LENGTH: usize = 140;
 
@@ -153,6 +162,55 @@ pub fn acknowledgments() -> Vec<Vec<u8>> {
         format!("\x0bMSH|^~\\&|HIS||medseg||2026||ACK^R01|9|P|2.5.1\r{msa}\r\x1c\r").into_bytes()
     };
     vec![ack("MSA|AA|c0ffee"), ack("MSA|AE|c0ffee\rERR|||207^Application error^HL70357|E")]
+}
+
+/// What a browser says of a key that it has made, and of one that has answered (WebAuthn Level 3, section 5.1): each would be believed by
+/// whoever had asked so, but for the signature.
+pub fn security_keys() -> Vec<Vec<u8>> {
+    const CREDENTIAL: [u8; 32] = [7; 32];
+    // Somebody was there; with a key of Ed25519 in COSE (RFC 9053, section 7).
+    let head = |flags: u8| {
+        let mut head = Sha256::digest("medseg.hospital.example").to_vec();
+        head.extend([flags, 0, 0, 0, 0]);
+        head
+    };
+    let cose = [&b"\xa4\x01\x01\x03\x27\x20\x06\x21\x58\x20"[..], &ED25519].concat();
+    let attested = [head(0x41).as_slice(), &[0; 16], &[0, 32], &CREDENTIAL, &cose].concat();
+    let length = u8::try_from(attested.len()).unwrap();
+    let attestation =
+        [&b"\xa3\x63fmt\x64none\x67attStmt\xa0\x68authData\x58"[..], &[length], &attested].concat();
+    let client = |kind: &str| {
+        text(
+            format!(
+                r#"{{"type":"webauthn.{kind}","challenge":"AAAAAAAAAAAAAAAAAAAAAA","origin":"https://medseg.hospital.example","crossOrigin":false}}"#
+            )
+            .as_bytes(),
+        )
+    };
+    let answer = |response: Value| {
+        let id = text(&CREDENTIAL);
+        let answer = json!({
+            "id": id, "rawId": id, "type": "public-key", "authenticatorAttachment": "cross-platform",
+            "response": response, "clientExtensionResults": {},
+        })
+        .to_string()
+        .into_bytes();
+        assert!(::auth::read_of_strangers(&answer).is_answer, "it is no answer at all");
+        answer
+    };
+    let made = json!({
+        "clientDataJSON": client("create"), "authenticatorData": text(&attested),
+        "attestationObject": text(&attestation), "transports": ["usb", "nfc"],
+    });
+    let answered = json!({
+        "clientDataJSON": client("get"), "authenticatorData": text(&head(1)),
+        "signature": text(&[1; 64]), "userHandle": text(b"01890a5d-ac96-774b-bcce-b302099a8057"),
+    });
+    vec![answer(made), answer(answered)]
+}
+
+fn text(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
 }
 
 pub fn parts() -> Vec<Vec<u8>> {

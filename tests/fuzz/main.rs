@@ -95,5 +95,6 @@ fuzzed! {
     token: corpus::tokens() => token;
     dicom_network: corpus::dicom_network() => dicom_network;
     acknowledgment: corpus::acknowledgments() => acknowledgment;
+    security_key: corpus::security_keys() => security_key;
     parts: corpus::parts() => parts;
 }

@@ -121,6 +121,11 @@ pub fn acknowledgment(bytes: &[u8]) {
     ::delivery::read_of_strangers(bytes);
 }
 
+/// What a browser says that a security key has made or answered (WebAuthn): nobody has asked it, so that none is believed.
+pub fn security_key(bytes: &[u8]) {
+    assert!(!::auth::read_of_strangers(bytes).is_believed, "a key that nobody has asked");
+}
+
 /// A body of several parts, as STOW-RS and forms bring it, in pieces as they come.
 pub fn parts(bytes: &[u8]) {
     let pieces: Vec<_> =

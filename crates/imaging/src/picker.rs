@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr};
 
-pub use choice::SeriesChoice;
+pub use choice::{KindModel, SeriesChoice};
 pub use shown::{middle, shown_tiles};
 
 use crate::{ImageKind, KindPrediction, Modality};
@@ -155,6 +155,8 @@ pub enum Reason {
     DescriptionDenied,
     /// Its attributes leave its kind open, and no model could be asked.
     NoModelAsked,
+    /// The same, and the model that serves tells no kinds.
+    NoKindTold,
     /// No registered model is made for its kind.
     NoModel,
     /// Nothing says of which kind it is.
@@ -218,6 +220,9 @@ impl Reason {
             }
             Self::DescriptionDenied => "looks like another kind than its description says",
             Self::NoModelAsked => "is told by its description only, for no model was asked",
+            Self::NoKindTold => {
+                "is told by its description only, for the model that serves tells no kinds"
+            }
             Self::NoModel => "is of a kind that no registered model is made for",
             Self::UnknownKind => "does not say of which kind it is",
             Self::FewSlices => "has too few slices for a volume",
@@ -236,7 +241,8 @@ impl Reason {
             | Self::KindByContent
             | Self::KindByDescription
             | Self::DescriptionDenied
-            | Self::NoModelAsked => 1.0,
+            | Self::NoModelAsked
+            | Self::NoKindTold => 1.0,
             Self::RuledOut
             | Self::WrongModality
             | Self::Localizer
@@ -458,6 +464,11 @@ fn kind_of(series: &SeriesFacts) -> (ImageKind, Reason) {
         Some(prediction) => (prediction.kind, Reason::KindByContent),
         None => (series.kind_said, Reason::KindByDescription),
     }
+}
+
+/// Whether it is what a series looks like that tells its kind.
+pub fn is_told_by_content(series: &SeriesFacts) -> bool {
+    kind_of(series).1 == Reason::KindByContent
 }
 
 /// The kind of image that a series is taken for.

@@ -50,6 +50,8 @@ pub use guard::Network;
 pub use lives::{Link, UserChange};
 pub use states::{TenantState, UserState};
 pub use tenants::{Export, Settings, Tenant};
+#[doc(hidden)]
+pub use webauthn::{Read, read_of_strangers};
 
 use clients::{Clients, Own};
 use key_file::Keys;

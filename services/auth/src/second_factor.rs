@@ -1,5 +1,6 @@
 //! The second factor of those who sign in with a password: one-time passwords or security keys, and codes for whoever has lost them.
 
+mod codes;
 mod keys;
 
 use std::sync::Arc;
@@ -12,10 +13,9 @@ use sqlx::FromRow;
 use crate::accounts::{Credentials, REQUIRED};
 use crate::sealed::{self, Sealer};
 use crate::security_keys::{self, Keys};
-use crate::{audit, secrets, totp};
+use crate::{audit, totp};
+use codes::{forget_codes, forget_codes_of_nothing};
 
-/// As many as fit on a slip of paper.
-const RECOVERY_CODES: usize = 10;
 /// The longest code that is looked at.
 const CODE_CHARS_MAX: usize = 64;
 /// The shortest reason that says something.
@@ -195,24 +195,6 @@ impl Factors {
         self.make_codes(tenant, id).await.map(Some)
     }
 
-    /// Makes codes for recovery, in the place of all that are left.
-    pub async fn make_codes(&self, tenant: TenantId, id: UserId) -> Result<Vec<String>> {
-        let codes: Vec<String> =
-            (0..RECOVERY_CODES).map(|_| secrets::readable_password(&self.random)).collect();
-        let hashes: Vec<String> = codes.iter().map(|code| secrets::hash(code)).collect();
-        let now_ms = self.clock.now_ms();
-        self.database
-            .unit(move |unit| {
-                Box::pin(async move {
-                    keep_codes(unit, tenant, id, hashes).await?;
-                    audit::note(unit, tenant, now_ms, "second_factor.codes_made", id, "").await
-                })
-            })
-            .await?;
-        tracing::info!(tenant.id = %tenant, account.id = %id, "made a user's codes for recovery");
-        Ok(codes)
-    }
-
     /// Takes one's own one-time passwords away; with the last factor go the codes for recovery. `NotFound` where there are none.
     pub async fn remove(&self, tenant: TenantId, id: UserId) -> Result<()> {
         let now_ms = self.clock.now_ms();
@@ -222,6 +204,7 @@ impl Factors {
                     if !forget_passwords(unit, tenant, id).await? {
                         return Err(ErrorKind::NotFound.error("the user has no one-time passwords"));
                     }
+                    forget_begun(unit, tenant, id).await?;
                     forget_codes_of_nothing(unit, tenant, id).await?;
                     audit::note(unit, tenant, now_ms, "second_factor.removed", id, "").await
                 })
@@ -328,33 +311,13 @@ impl Factors {
                 Box::pin(async move {
                     let taken = use_step(unit, (tenant, id), sealed, (step, now_ms)).await?;
                     if taken && is_first {
+                        forget_begun(unit, tenant, id).await?;
                         audit::note(unit, tenant, now_ms, "second_factor.added", id, "").await?;
                     }
                     Ok(taken)
                 })
             })
             .await
-    }
-
-    async fn recovers(&self, tenant: TenantId, id: UserId, code: &str) -> Result<bool> {
-        let (hash, now_ms) = (secrets::hash(code), self.clock.now_ms());
-        let is_right = self
-            .database
-            .unit(move |unit| {
-                Box::pin(async move {
-                    let is_right = use_code(unit, tenant, id, hash).await?;
-                    if is_right {
-                        audit::note(unit, tenant, now_ms, "second_factor.code_used", id, "")
-                            .await?;
-                    }
-                    Ok(is_right)
-                })
-            })
-            .await?;
-        if is_right {
-            tracing::warn!(tenant.id = %tenant, account.id = %id, "a code for recovery was used");
-        }
-        Ok(is_right)
     }
 }
 
@@ -395,32 +358,6 @@ async fn use_step(
     Ok(used.run(unit).await? == 1)
 }
 
-/// Uses up a code for recovery.
-async fn use_code(unit: &mut Unit, tenant: TenantId, id: UserId, hash: String) -> Result<bool> {
-    let used = sqlx::query(
-        "DELETE FROM recovery_codes WHERE tenant_id = ? AND user_id = ? AND code_hash = ?",
-    );
-    Ok(used.id(tenant).id(id).bind(hash).run(unit).await? == 1)
-}
-
-async fn keep_codes(
-    unit: &mut Unit,
-    tenant: TenantId,
-    id: UserId,
-    hashes: Vec<String>,
-) -> Result<()> {
-    forget_codes(unit, tenant, id).await?;
-    for hash in hashes {
-        sqlx::query("INSERT INTO recovery_codes (tenant_id, user_id, code_hash) VALUES (?, ?, ?)")
-            .id(tenant)
-            .id(id)
-            .bind(hash)
-            .run(unit)
-            .await?;
-    }
-    Ok(())
-}
-
 /// Forgets all of a user's second factor; whether there was one.
 pub async fn forget(unit: &mut Unit, tenant: TenantId, id: UserId) -> Result<bool> {
     forget_codes(unit, tenant, id).await?;
@@ -434,23 +371,12 @@ async fn forget_passwords(unit: &mut Unit, tenant: TenantId, id: UserId) -> Resu
     Ok(forget.id(tenant).id(id).run(unit).await? > 0)
 }
 
-/// Forgets codes for recovery that are for no factor any more.
-async fn forget_codes_of_nothing(unit: &mut Unit, tenant: TenantId, id: UserId) -> Result<()> {
-    let confirmed: i64 = sqlx::query_scalar(
-        "SELECT COUNT(*) FROM second_factors WHERE tenant_id = ? AND user_id = ? AND confirmed_ms > 0",
-    )
-    .id(tenant)
-    .id(id)
-    .fetch_one(&mut **unit)
-    .await
-    .map_err(db::failed)?;
-    if confirmed == 0 && security_keys::count(unit, tenant, id).await? == 0 {
-        forget_codes(unit, tenant, id).await?;
-    }
-    Ok(())
-}
-
-async fn forget_codes(unit: &mut Unit, tenant: TenantId, id: UserId) -> Result<()> {
-    let forget = sqlx::query("DELETE FROM recovery_codes WHERE tenant_id = ? AND user_id = ?");
+/// Forgets what was begun and not shown to work, one-time passwords and keys alike, as factors come and go: whoever has begun it may
+/// have shown less than is asked for now, or what has just been taken away.
+async fn forget_begun(unit: &mut Unit, tenant: TenantId, id: UserId) -> Result<()> {
+    security_keys::forget_asked(unit, tenant, id).await?;
+    let forget = sqlx::query(
+        "DELETE FROM second_factors WHERE tenant_id = ? AND user_id = ? AND confirmed_ms = 0",
+    );
     forget.id(tenant).id(id).run(unit).await.map(drop)
 }

@@ -313,10 +313,15 @@ pub async fn forget_one(
     }
 }
 
+/// Forgets what a user's keys were asked, and what was asked of one that was to be made.
+pub async fn forget_asked(unit: &mut Unit, tenant: TenantId, user: UserId) -> Result<()> {
+    let asked = sqlx::query("DELETE FROM key_challenges WHERE tenant_id = ? AND user_id = ?");
+    asked.id(tenant).id(user).run(unit).await.map(drop)
+}
+
 /// Forgets all of a user's keys, and what they were asked; whether there was one.
 pub async fn forget(unit: &mut Unit, tenant: TenantId, user: UserId) -> Result<bool> {
-    let asked = sqlx::query("DELETE FROM key_challenges WHERE tenant_id = ? AND user_id = ?");
-    asked.id(tenant).id(user).run(unit).await?;
+    forget_asked(unit, tenant, user).await?;
     let keys = sqlx::query("DELETE FROM security_keys WHERE tenant_id = ? AND user_id = ?");
     Ok(keys.id(tenant).id(user).run(unit).await? > 0)
 }

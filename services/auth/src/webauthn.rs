@@ -1,6 +1,8 @@
 //! What security keys are asked and what they answer (Web Authentication, Level 3), without attestation: which maker a key is of does not
 //! matter here. Bytes in, bytes out; who asks, and what is kept, is elsewhere.
 
+mod strangers;
+
 use domain::{Error, ErrorKind, Result, UserId};
 use url::Url;
 use webauthn_rp::bin::{Decode, Encode};
@@ -22,6 +24,8 @@ use webauthn_rp::{
     NonDiscoverableAuthenticationServerState, NonDiscoverableCredentialRequestOptions,
     PublicKeyCredentialCreationOptions, Registration, RegistrationServerState,
 };
+
+pub use strangers::{Read, read_of_strangers};
 
 /// A key says whose it is by the user's id, which is a UUID as text.
 const HANDLE_BYTES: usize = 36;
@@ -219,4 +223,36 @@ fn as_json(options: &impl serde::Serialize) -> Result<String> {
 
 fn broken(what: &str, why: &dyn std::fmt::Display) -> Error {
     ErrorKind::Internal.error(format!("{what} cannot be used")).because(why.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_of_the_name_that_browsers_reach_and_answer_its_origin() {
+        let of = |page: &str| {
+            let party = RelyingParty::of(&Url::parse(page).unwrap())?;
+            let RpId::Domain(name) = party.id else { return None };
+            Some((String::from(name), party.origin))
+        };
+        let found = |name: &str, origin: &str| Some((name.to_owned(), origin.to_owned()));
+        let name = "medseg.hospital.example";
+        for (page, expected) in [
+            ("https://medseg.hospital.example", found(name, "https://medseg.hospital.example")),
+            (
+                "https://MEDSEG.hospital.example:443/",
+                found(name, "https://medseg.hospital.example"),
+            ),
+            (
+                "https://medseg.hospital.example:8443/app/",
+                found(name, "https://medseg.hospital.example:8443"),
+            ),
+            ("http://localhost:8080", found("localhost", "http://localhost:8080")),
+            ("https://10.0.0.7", None),
+            ("https://[::1]:8443", None),
+        ] {
+            assert_eq!(of(page), expected, "{page}");
+        }
+    }
 }

@@ -3,7 +3,7 @@ use axum::extract::{RawQuery, Request, State};
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use domain::feedback::ReviewState;
 use domain::{Answer, Priority, rfc3339};
-use imaging::picker::SeriesChoice;
+use imaging::picker::{KindModel, SeriesChoice};
 use proto::ingest::upload_answer;
 use proto::storage::{self, SeriesFit};
 use serde::{Deserialize, Serialize};
@@ -144,8 +144,11 @@ impl TryFrom<storage::Scan> for Scan {
 }
 
 /// How well a series fits, as it is shown.
-pub fn choice(SeriesFit { score_permille, picked, reasons }: SeriesFit) -> SeriesChoice {
-    SeriesChoice::named(score_permille, picked, &reasons)
+pub fn choice(fit: SeriesFit) -> SeriesChoice {
+    SeriesChoice {
+        kind_model: KindModel::named(fit.kind_model_name, fit.kind_model_version),
+        ..SeriesChoice::named(fit.score_permille, fit.picked, &fit.reasons)
+    }
 }
 
 /// The text, unless it is empty: messages have no other way to leave one out.

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use domain::artefact::{MASK, MASK_VOLUME, OVERLAY, RESULT, SHOWN};
 use domain::{Answer, Clock, Result, Unanswered};
-use imaging::picker::SeriesChoice;
+use imaging::picker::{KindModel, SeriesChoice};
 use imaging::{
     Assessment, ClassifiedKind, DocumentHeader, EMBEDDING, Features, Findings, Format, Framed,
     ImageFacts, Inputs, KindPrediction, ModelFacts, ModelInfo, NetworkInput, Prepared,
@@ -309,8 +309,11 @@ impl Case {
 }
 
 /// What was told of the scan's series when it came.
-fn choice(SeriesFit { score_permille, picked, reasons }: SeriesFit) -> SeriesChoice {
-    SeriesChoice::named(score_permille, picked, &reasons)
+fn choice(fit: SeriesFit) -> SeriesChoice {
+    SeriesChoice {
+        kind_model: KindModel::named(fit.kind_model_name, fit.kind_model_version),
+        ..SeriesChoice::named(fit.score_permille, fit.picked, &fit.reasons)
+    }
 }
 
 /// The files that show what was found: each a row of the table, and its encoder.

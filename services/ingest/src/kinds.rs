@@ -8,7 +8,7 @@ use bytes::Bytes;
 use domain::limits::SHOWN_SLICES_BYTES_MAX;
 use domain::{Error, ErrorKind, Result};
 use futures::stream;
-use imaging::picker::middle;
+use imaging::picker::{KindModel, Reason, middle};
 use imaging::{ImageKind, KindPrediction, SeriesFacts, StoredGrid};
 use jail::answer::{DecoderAnswer, Group, ScanFacts};
 use proto::inference::v1::kinds_client::KindsClient;
@@ -30,19 +30,39 @@ const ANSWER: Duration = Duration::from_secs(5);
 const ANSWERS: Duration = Duration::from_secs(20);
 /// Bytes of a voxel in the stored form.
 const VOXEL_BYTES: usize = 4;
+/// What is kept of a model's name, and of its version: a column has them with all reasons.
+const NAME_CHARS_MAX: usize = 100;
+
+/// What came of asking a model.
+#[derive(Default)]
+pub struct Looked {
+    /// Those of which nothing is left to be asked, by their places among all series.
+    pub asked: BTreeSet<usize>,
+    /// Which model has said what they look like.
+    pub by: BTreeMap<usize, KindModel>,
+    /// The model that serves tells no kinds.
+    pub none_told: bool,
+}
+
+impl Looked {
+    /// Why nothing but its description tells the kind of one that is not among those asked about.
+    pub fn why_not(&self) -> Reason {
+        if self.none_told { Reason::NoKindTold } else { Reason::NoModelAsked }
+    }
+}
 
 impl Uploads {
-    /// Asks a model about these series, by their places among all, and notes what it says. Which of them it was asked about; the
-    /// others are told by their words, as ever: that no worker is there costs no upload.
+    /// Asks a model about these series, by their places among all, and notes what it says. Those that it was not asked about are told
+    /// by their words, as ever: that no worker is there costs no upload.
     pub async fn look_at(
         &self,
         archive: &Spooled,
         open: &[(usize, &Group)],
         series: &mut [SeriesFacts],
         token: &str,
-    ) -> BTreeSet<usize> {
-        let mut asked = BTreeSet::new();
-        let Some(kinds) = &self.kinds else { return asked };
+    ) -> Looked {
+        let mut looked = Looked::default();
+        let Some(kinds) = &self.kinds else { return looked };
         // First those of which a model of any kinds is believed.
         let (last, first): (Vec<_>, Vec<_>) =
             open.iter().partition(|(at, _)| may_be_another(series[*at].kind_said));
@@ -52,7 +72,7 @@ impl Uploads {
             for (at, group) in first.into_iter().chain(last) {
                 if may_be_another(series[at].kind_said) && !is_believed {
                     // Whatever it would say, the description tells, or nothing does.
-                    asked.insert(at);
+                    looked.asked.insert(at);
                     continue;
                 }
                 let count = of_study.entry(series[at].study.clone()).or_default();
@@ -65,11 +85,13 @@ impl Uploads {
                 };
                 if told.kinds.is_empty() {
                     // Nor of the next ones.
+                    looked.none_told = true;
                     break;
                 }
                 is_believed = knows_others(&told);
                 series[at].kind_by_content = by_content(&told, series[at].kind_said);
-                asked.insert(at);
+                looked.asked.insert(at);
+                looked.by.extend(model(told).map(|model| (at, model)));
             }
             Ok::<(), Error>(())
         };
@@ -83,7 +105,7 @@ impl Uploads {
                 "asking a model what series look like takes too long: descriptions tell the rest"
             ),
         }
-        asked
+        looked
     }
 
     /// What the model says of the middle of the series that these entries of the archive are; None where there is nothing to show it.
@@ -114,6 +136,11 @@ impl Uploads {
         question.set_timeout(ANSWER);
         Ok(Some(kinds.clone().tell_kind(question).await?.into_inner()))
     }
+}
+
+fn model(told: ToldKind) -> Option<KindModel> {
+    let kept = |name: String| -> String { name.chars().take(NAME_CHARS_MAX).collect() };
+    KindModel::named(kept(told.model_name), kept(told.model_version))
 }
 
 fn knows_others(told: &ToldKind) -> bool {

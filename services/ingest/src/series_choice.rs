@@ -4,12 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::Result;
 use imaging::SeriesFacts;
-use imaging::picker::{Fit, Pick, Preference, Reason, Registered, Rule, is_open, pick};
+use imaging::picker::{
+    Fit, KindModel, Pick, Preference, Registered, Rule, is_open, is_told_by_content, pick,
+};
 use jail::answer::Group;
 use proto::ingest::UploadHeader;
 use proto::storage::{SeriesFit, SeriesRulesRef};
 use service::claims::{authorised, vouched};
 
+use crate::kinds::Looked;
 use crate::spool::Spooled;
 use crate::upload::Uploads;
 
@@ -24,6 +27,8 @@ pub const MARKED: &str = "marked";
 pub struct Choice {
     /// None: it was compared with no other.
     fit: Option<Pick>,
+    /// The model that has told its kind, where that is what told it.
+    kind_model: Option<KindModel>,
 }
 
 impl Choice {
@@ -40,10 +45,14 @@ impl Choice {
     /// What is told of it; None where there is nothing to compare it with.
     pub fn message(&self) -> Option<SeriesFit> {
         let Pick { fit, picked } = self.fit.as_ref()?;
+        let KindModel { name: kind_model_name, version: kind_model_version } =
+            self.kind_model.clone().unwrap_or_default();
         Some(SeriesFit {
             score_permille: (1000.0 * fit.score).round() as u32,
             picked: *picked,
             reasons: fit.reasons.iter().map(|reason| reason.name().to_owned()).collect(),
+            kind_model_name,
+            kind_model_version,
         })
     }
 }
@@ -66,18 +75,20 @@ impl Uploads {
         let rules = self.rules(token).await?;
         let registered = Registered { kinds: KINDS.to_vec(), modalities: self.modalities.clone() };
         let (places, mut series): (Vec<usize>, Vec<SeriesFacts>) = facts.into_iter().unzip();
-        let mut unasked = BTreeSet::new();
+        let (mut unasked, mut looked) = (BTreeSet::new(), Looked::default());
         if let Some(archive) = archive.filter(|_| is_choosing(&upload.series)) {
             let open = (0..series.len()).filter(|at| is_open(&series[*at], &registered, &rules));
             let open: Vec<_> = open.map(|at| (at, &groups[places[at]])).collect();
-            let asked = self.look_at(archive, &open, &mut series, token).await;
-            unasked.extend(open.iter().map(|(at, _)| *at).filter(|at| !asked.contains(at)));
+            looked = self.look_at(archive, &open, &mut series, token).await;
+            unasked.extend(open.iter().map(|(at, _)| *at).filter(|at| !looked.asked.contains(at)));
         }
         for (at, mut found) in pick(&series, &registered, &rules).into_iter().enumerate() {
             if unasked.contains(&at) {
-                found.fit.reasons.push(Reason::NoModelAsked);
+                found.fit.reasons.push(looked.why_not());
             }
-            choices[places[at]] = Choice { fit: Some(asked_for(found, &upload.series)) };
+            let kind_model = looked.by.remove(&at).filter(|_| is_told_by_content(&series[at]));
+            let fit = Some(asked_for(found, &upload.series));
+            choices[places[at]] = Choice { fit, kind_model };
         }
         Ok(choices)
     }
@@ -146,7 +157,7 @@ fn asked_for(found: Pick, series: &str) -> Pick {
 
 #[cfg(test)]
 mod tests {
-    use imaging::picker::Mark;
+    use imaging::picker::{Mark, Reason};
 
     use super::*;
 
@@ -214,11 +225,12 @@ mod tests {
         assert_eq!([picked(0.0, ""), picked(0.0, ALL), picked(0.0, MARKED)], [false, true, false]);
         assert!(picked(0.1, MARKED));
 
-        let kept = Choice { fit: Some(Pick { fit: fit(0.42), picked: false }) };
+        let kept = Choice { fit: Some(Pick { fit: fit(0.42), picked: false }), kind_model: None };
         assert!(kept.not_picked().contains("it was made of other images (it fits to 42 %)"));
         let told = kept.message().unwrap();
         assert_eq!((told.score_permille, told.picked, &*told.reasons[0]), (420, false, "derived"));
-        let analysed = Choice { fit: Some(Pick { fit: fit(0.42), picked: true }) };
+        let analysed =
+            Choice { fit: Some(Pick { fit: fit(0.42), picked: true }), kind_model: None };
         assert_eq!(
             (analysed.not_picked(), Choice::default().not_picked()),
             (String::new(), String::new())

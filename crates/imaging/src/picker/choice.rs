@@ -18,6 +18,27 @@ pub struct SeriesChoice {
     /// What speaks against it.
     #[serde(deserialize_with = "known")]
     pub why_not: Vec<Reason>,
+    /// Which model has told its kind by what it looks like; missing where none has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub kind_model: Option<KindModel>,
+}
+
+/// The model that has told the kind of a series.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct KindModel {
+    /// What it is called.
+    pub name: String,
+    /// Which version of it.
+    pub version: String,
+}
+
+impl KindModel {
+    /// Of a message, whose names are empty where there is none.
+    pub fn named(name: String, version: String) -> Option<KindModel> {
+        (!name.is_empty()).then_some(KindModel { name, version })
+    }
 }
 
 impl SeriesChoice {
@@ -25,7 +46,13 @@ impl SeriesChoice {
     /// later version, and left out.
     pub fn named(score_permille: u32, picked: bool, names: &[String]) -> SeriesChoice {
         let (reasons, why_not) = those_known(names).partition(|reason| reason.speaks_for());
-        SeriesChoice { score: f64::from(score_permille) / 1000.0, picked, reasons, why_not }
+        SeriesChoice {
+            score: f64::from(score_permille) / 1000.0,
+            picked,
+            reasons,
+            why_not,
+            kind_model: None,
+        }
     }
 }
 
@@ -50,6 +77,11 @@ mod tests {
         assert_eq!((choice.score, choice.reasons.clone(), choice.why_not.clone()), expected);
         let mut written = serde_json::to_value(&choice).unwrap();
         written["why_not"].as_array_mut().unwrap().push("of_a_later_version".into());
-        assert_eq!(serde_json::from_value::<SeriesChoice>(written).unwrap(), choice);
+        assert_eq!(serde_json::from_value::<SeriesChoice>(written.clone()).unwrap(), choice);
+        assert_eq!(written.get("kind_model"), None, "as in documents of earlier versions");
+        let kind_model = KindModel::named("m".into(), "1".into());
+        let told = serde_json::to_value(SeriesChoice { kind_model, ..choice }).unwrap();
+        assert_eq!(told["kind_model"], serde_json::json!({"name": "m", "version": "1"}));
+        assert_eq!(KindModel::named(String::new(), "1".into()), None);
     }
 }

@@ -1,9 +1,9 @@
 //! Security keys as a second factor: how they come and go.
 
 use domain::{Result, SecurityKeyId, TenantId, UserId};
-use platform::db::{BindId, Run, Unit};
 
-use super::{Factors, check_remover, forget_codes_of_nothing};
+use super::codes::{forget_codes_of_nothing, has_factor, hashes, keep_codes};
+use super::{Factors, check_remover, forget_begun};
 use crate::accounts::label;
 use crate::{audit, security_keys};
 
@@ -18,23 +18,29 @@ impl Factors {
         json: &str,
     ) -> Result<(SecurityKeyId, Vec<String>)> {
         let name = label(name, "a security key's name")?;
-        let is_first = !self.has(tenant, id).await? && self.keys.of(tenant, id).await?.is_empty();
         let key = self.keys.made((tenant, id), json).await?;
         let (key_id, now_ms) = (key.id, self.clock.now_ms());
-        self.database
+        let codes = self.draw_codes();
+        let hashes = hashes(&codes);
+        let is_first = self
+            .database
             .unit(move |unit| {
                 Box::pin(async move {
+                    let is_first = !has_factor(unit, tenant, id).await?;
                     security_keys::insert(unit, (tenant, id), key, name, now_ms).await?;
-                    // Somebody else may have been shown what was begun before there was a factor.
                     forget_begun(unit, tenant, id).await?;
                     let (action, which) = ("second_factor.key_added", key_id.to_string());
-                    audit::note(unit, tenant, now_ms, action, id, &which).await
+                    audit::note(unit, tenant, now_ms, action, id, &which).await?;
+                    // With the key or not at all: nothing else makes them for whoever has keys alone.
+                    if is_first {
+                        keep_codes(unit, (tenant, id), hashes, now_ms).await?;
+                    }
+                    Ok(is_first)
                 })
             })
             .await?;
         tracing::info!(tenant.id = %tenant, account.id = %id, "registered a security key");
-        let codes = if is_first { self.make_codes(tenant, id).await? } else { Vec::new() };
-        Ok((key_id, codes))
+        Ok((key_id, if is_first { codes } else { Vec::new() }))
     }
 
     /// Takes one security key away; with the last factor go the codes for recovery. `NotFound` where the user has none of that id.
@@ -44,6 +50,7 @@ impl Factors {
             .unit(move |unit| {
                 Box::pin(async move {
                     security_keys::forget_one(unit, (tenant, id), key).await?;
+                    forget_begun(unit, tenant, id).await?;
                     forget_codes_of_nothing(unit, tenant, id).await?;
                     let (action, which) = ("second_factor.key_removed", key.to_string());
                     audit::note(unit, tenant, now_ms, action, id, &which).await
@@ -65,12 +72,4 @@ impl Factors {
         check_remover(id, by)?;
         self.remove_key(tenant, id, key).await
     }
-}
-
-/// Forgets one-time passwords that were begun and not shown to work.
-async fn forget_begun(unit: &mut Unit, tenant: TenantId, id: UserId) -> Result<()> {
-    let forget = sqlx::query(
-        "DELETE FROM second_factors WHERE tenant_id = ? AND user_id = ? AND confirmed_ms = 0",
-    );
-    forget.id(tenant).id(id).run(unit).await.map(drop)
 }

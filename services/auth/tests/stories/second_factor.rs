@@ -28,7 +28,7 @@ on_each_database! {
 const STEP_MS: i64 = 30_000;
 
 /// What an app shows at that time, whom that secret was shown to.
-fn code(secret: &str, now_ms: i64) -> String {
+pub fn code(secret: &str, now_ms: i64) -> String {
     let bits: String = secret.bytes().map(|sign| format!("{:05b}", of_base32(sign))).collect();
     let bytes: Vec<u8> = bits
         .as_bytes()

@@ -13,6 +13,7 @@ use service::claims::{ORIGIN, REASON, Role, authorised};
 use tonic::Request;
 
 use crate::authenticator::Authenticator;
+use crate::second_factor::code;
 use crate::setting::*;
 
 on_each_database! {
@@ -21,6 +22,7 @@ on_each_database! {
     a_key_is_registered_as_it_was_asked_for_or_not_at_all
     a_key_is_enough_where_the_hospital_asks_for_a_second_factor
     an_administrator_takes_a_lost_key_away
+    what_was_begun_before_a_factor_came_or_went_makes_none
 }
 
 const PAGE: &str = "https://medseg.hospital.example";
@@ -357,4 +359,51 @@ async fn an_administrator_takes_a_lost_key_away(mut setting: Setting) {
     for count in ["SELECT COUNT(*) FROM security_keys", "SELECT COUNT(*) FROM key_challenges"] {
         assert_eq!(setting.rows(count).await, 0, "{count}");
     }
+}
+
+async fn what_was_begun_before_a_factor_came_or_went_makes_none(mut setting: Setting) {
+    setting.at_its_page().await;
+    let token = setting.admin().await.access_token;
+    let begin_key = async |security_key: String| {
+        let password = setting.password().to_owned();
+        let begin = BeginSecurityKey { password, security_key, ..Default::default() };
+        setting.begin_key(&token, begin).await.unwrap()
+    };
+    let begin_app = async |security_key: String| {
+        let password = setting.password().to_owned();
+        let begin = BeginSecondFactor { password, security_key, ..Default::default() };
+        let begun = plain(setting.keys().begin(authorised(begin, &token)).await).unwrap();
+        code(&begun.secret, setting.clock.clock().now_ms())
+    };
+    let confirm = async |code: &str| {
+        let confirm = ConfirmSecondFactor { code: code.into() };
+        plain(setting.keys().confirm(authorised(confirm, &token)).await)
+    };
+    // By whoever knew the password alone, a moment before its owner had a factor.
+    let mut eves = Authenticator::ed25519(1);
+    let begun = begin_key(String::new()).await;
+    let codes = confirm(&begin_app(String::new()).await).await.unwrap().codes;
+    let late = setting.add(&token, eves.create(&begun)).await;
+    assert_eq!(refusal(late).0, ErrorKind::Invalid);
+    assert!(setting.list(&token, "").await.unwrap().keys.is_empty());
+    let remove = RemoveSecondFactor {
+        password: setting.password().into(),
+        code: codes[0].clone(),
+        ..Default::default()
+    };
+    plain(setting.keys().remove(authorised(remove, &token)).await).unwrap();
+
+    // And by whoever had found a key, until it was taken away.
+    let (mut found, mut kept) = (Authenticator::ed25519(2), Authenticator::p256(3));
+    let added = setting.first_key(&token, setting.password(), &mut found).await;
+    let options = setting.another(&token, &mut found).await.unwrap();
+    setting.add(&token, kept.create(&options)).await.unwrap();
+    let begun = setting.another(&token, &mut found).await.unwrap();
+    let shown = begin_app(found.get(&setting.challenge(&token).await.unwrap())).await;
+    let by = kept.get(&setting.challenge(&token).await.unwrap());
+    setting.remove_key(&token, &added.id, by).await.unwrap();
+    let late = setting.add(&token, eves.create(&begun)).await;
+    assert_eq!(refusal(late).0, ErrorKind::Invalid);
+    assert_eq!(refusal(confirm(&shown).await).0, ErrorKind::NotFound, "nothing is begun");
+    assert_eq!(setting.list(&token, "").await.unwrap().keys.len(), 1);
 }

@@ -153,7 +153,8 @@ impl Kinds for Looking {
         let kinds = told
             .map(|(kind, probability)| KindProbability { kind: kind.to_owned(), probability })
             .collect();
-        Ok(Response::new(ToldKind { kinds, ..ToldKind::default() }))
+        let (model_name, model_version) = ("looker".to_owned(), "7".to_owned());
+        Ok(Response::new(ToldKind { kinds, model_name, model_version }))
     }
 }
 
@@ -184,6 +185,15 @@ fn lying() -> Vec<(String, Vec<u8>)> {
     files.concat()
 }
 
+/// Which model has told the kind of each, and its version.
+fn models(batch: &Batch) -> Vec<[String; 2]> {
+    let model = |entry: &BatchEntry| {
+        let series = entry.series.clone().unwrap();
+        [series.kind_model_name, series.kind_model_version]
+    };
+    batch.entries.iter().map(model).collect()
+}
+
 fn reasons(batch: &Batch) -> Vec<Vec<String>> {
     let reasons = |entry: &BatchEntry| entry.series.clone().unwrap().reasons;
     batch.entries.iter().map(reasons).collect()
@@ -201,6 +211,7 @@ async fn a_study_whose_descriptions_lie_is_picked_by_what_its_series_look_like()
     };
     assert!(told(flair, "kind_by_content"), "{flair:?}");
     assert!(told(other, "other_kind_by_content"), "{other:?}");
+    assert_eq!(models(&batch), [["looker", "7"]; 2]);
 }
 
 #[tokio::test]
@@ -218,6 +229,20 @@ async fn where_no_model_can_be_asked_descriptions_tell_and_that_is_said() {
         let left = scan_of(&world, &batch.entries[0]).await;
         assert!(left.reason.contains("no model was asked"), "{left:?}");
     }
+}
+
+#[tokio::test]
+async fn where_the_model_that_serves_tells_no_kinds_descriptions_tell_and_that_is_said() {
+    let (worker, asked) = looking(0);
+    let world = World::asking(worker).await;
+    let batch = sent_files(&world, &lying(), "").await;
+    assert_eq!((picked(&batch), asked.load(Ordering::Relaxed)), (vec![false, true], 1));
+    for reasons in reasons(&batch) {
+        assert_eq!(reasons.last().unwrap(), "no_kind_told");
+    }
+    assert_eq!(models(&batch), [["", ""]; 2]);
+    let left = scan_of(&world, &batch.entries[0]).await;
+    assert!(left.reason.contains("the model that serves tells no kinds"), "{left:?}");
 }
 
 #[tokio::test]

@@ -57,7 +57,8 @@ impl Looking {
         let classes = &info.facts.classes;
         let told = KindPrediction::of(classes, seen.iter().map(|one| one.kinds.as_slice()));
         // As ingest believes it.
-        let is_believed = said != ImageKind::Other || classes.contains(&ImageKind::Other);
+        let is_named = ![ImageKind::Other, ImageKind::Unknown].contains(&said);
+        let is_believed = is_named || classes.contains(&ImageKind::Other);
         Ok(told.filter(|_| is_believed))
     }
 }

@@ -21,7 +21,9 @@ pub async fn a_series_that_was_not_picked_is_kept_with_the_reason_and_analysed_w
 ) {
     let kept = Upload::of("a localiser");
     let reasons = vec!["localizer".to_owned()];
-    let series = Some(SeriesFit { score_permille: 0, picked: false, reasons });
+    let (kind_model_name, kind_model_version) = ("m".to_owned(), "1".to_owned());
+    let series =
+        Some(SeriesFit { reasons, kind_model_name, kind_model_version, ..Default::default() });
     let (not_picked, fit) = ("it is a localiser".into(), series.clone());
     let header = AcceptHeader { not_picked, series: fit, ..kept.header };
     let scan = world.accept(Upload { header, ..kept }).await.unwrap();
