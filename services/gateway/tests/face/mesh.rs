@@ -459,6 +459,7 @@ async fn auth(data: &TempDir, clock: Clock, random: Random) -> (TenantId, Servic
         previous_key: None,
         service_secret: None,
         delivery_secret: None,
+        gateway_secret: None,
         first_password: None,
         first_tenant: String::new(),
         rules: auth::Rules::default(),
