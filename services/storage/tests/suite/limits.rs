@@ -193,7 +193,7 @@ pub async fn what_a_hospital_stores_has_a_limit_and_what_is_deleted_leaves_room(
         unit: "content-bytes".into(),
         ..Quota::default()
     };
-    assert_eq!(quotas().await, [quota.clone()]);
+    assert_eq!(quotas().await, std::slice::from_ref(&quota));
     world.require_counted().await;
 
     for scan in kept {
