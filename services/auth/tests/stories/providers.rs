@@ -54,6 +54,7 @@ impl There {
             public_url: Some("https://medseg.hospital.example".parse().unwrap()),
             provider_networks: vec!["127.0.0.0/8".parse().unwrap()],
             provider_authorities: None,
+            breached_passwords: None,
         };
         let (peer, _) = start(&setting.config, &setting.clock).await;
         setting.auth = auth_client::AuthClient::new(peer.clone());
