@@ -440,6 +440,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/fhir/metadata": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Says what of FHIR R4 is offered here and sent from here
+         * @description A CapabilityStatement, of this very version. There is no FHIR server: it names the calls that hand out FHIR resources, and what is sent
+         *     to a destination of the kind `fhir`. It needs no token.
+         */
+        get: operations["get_fhir_capabilities"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/account": {
         parameters: {
             query?: never;
@@ -487,7 +508,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Begins a second factor of one's own account
+         * Begins one-time passwords of one's own account
          * @description It is asked for once a code has shown that it works.
          */
         post: operations["begin_second_factor"];
@@ -523,8 +544,86 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Takes the second factor of one's own account away */
+        /** Takes the one-time passwords of one's own account away */
         post: operations["remove_second_factor"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/account/security-keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the security keys of one's own account */
+        get: operations["list_security_keys"];
+        put?: never;
+        /**
+         * Registers the security key that a browser has made
+         * @description A sign-in asks for it from now on.
+         */
+        post: operations["add_security_key"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/account/security-keys/challenge": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Asks the security keys of one's own account, where a password alone is not enough
+         * @description The answer is for `navigator.credentials.get`, and good once and for five minutes.
+         */
+        post: operations["challenge_security_keys"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/account/security-keys/options": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Begins another security key of one's own account
+         * @description The answer is for `navigator.credentials.create`, and good for five minutes.
+         */
+        post: operations["begin_security_key"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/account/security-keys/{key}/remove": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Takes a security key of one's own account away */
+        post: operations["remove_security_key"];
         delete?: never;
         options?: never;
         head?: never;
@@ -742,8 +841,8 @@ export interface paths {
         get?: never;
         /**
          * Sets how much an API client may send: at most what the hospital may
-         * @description All three are set anew. What is beyond one is refused with 429 and `Retry-After`; what came in the day before the limit was set does not
-         *     count.
+         * @description All are set anew. What is beyond one is refused with 429 and `Retry-After`; what came in the day before the limit was set does not
+         *     count. How much is stored is limited for the hospital only.
          */
         put: operations["set_client_limits"];
         post?: never;
@@ -1723,8 +1822,8 @@ export interface paths {
         };
         /**
          * Shows what readers have said of a result, the newest first
-         * @description Whoever has not said anything yet sees how many words there are, and none of them, unless they are an `admin`: readers
-         *     judge without knowing what others think.
+         * @description Whoever has not said anything yet sees how many words there are, and none of them, unless they are an `admin`, or an `adjudicator`
+         *     of a scan whose readers differ: readers judge without knowing what others think.
          */
         get: operations["list_feedback"];
         put?: never;
@@ -1733,8 +1832,8 @@ export interface paths {
          * @description As JSON, or as a form with the field `feedback` (that JSON) and then a file `mask`: the reader's own outline, with the
          *     verdict `correct`. A correction shows what is right: that outline, places that were missed, or which findings are none; one
          *     that leaves no tumour says in `truth` whether there is one, and an outline that marks nothing that there is none. A later word
-         *     of the same reader stands beside the earlier one; nothing is overwritten. An `admin` settles a conflict by a word that names the
-         *     others' in `adjudicates`.
+         *     of the same reader stands beside the earlier one; nothing is overwritten. A reader with the role `adjudicator` settles a conflict by
+         *     a word that names the others' in `adjudicates`, unless they have given a verdict on the scan that settles nothing: then another does.
          */
         post: operations["give_feedback"];
         delete?: never;
@@ -2413,8 +2512,9 @@ export interface paths {
         get: operations["get_tenant_limits"];
         /**
          * Sets how much a hospital may send
-         * @description All three are set anew, for all its people and programs together. What is beyond one is refused with 429 and `Retry-After`; what came by
-         *     DICOM waits until there is room. What came in the day before the limit was set does not count.
+         * @description All are set anew, for all its people and programs together. What is beyond one is refused with 429 and `Retry-After`; what came by
+         *     DICOM waits until there is room. What came in the day before the limit was set does not count; what is stored does. Results are stored
+         *     also beyond the limit.
          */
         put: operations["set_tenant_limits"];
         post?: never;
@@ -2603,11 +2703,49 @@ export interface paths {
         put?: never;
         post?: never;
         /**
-         * Takes a user's second factor away, who has lost it and their codes
-         * @description Not one's own: that goes at `/v1/account/second-factor/remove`, with a code. The reason, in the header `Medseg-Reason` (percent-encoded
+         * Takes a user's whole second factor away, who has lost it and their codes
+         * @description One-time passwords and security keys alike. Not one's own: that goes at `/v1/account/second-factor/remove`, with a code. The reason, in the header `Medseg-Reason` (percent-encoded
          *     UTF-8), stands in the audit trail.
          */
         delete: operations["remove_user_second_factor"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/users/{id}/security-keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists a user's security keys */
+        get: operations["list_user_security_keys"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/users/{id}/security-keys/{key}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Takes a security key of a user away, who has lost it
+         * @description Not one's own: that goes at `/v1/account/security-keys/{key}/remove`, with the second factor. The reason, in the header `Medseg-Reason`
+         *     (percent-encoded UTF-8), stands in the audit trail.
+         */
+        delete: operations["remove_user_security_key"];
         options?: never;
         head?: never;
         patch?: never;
@@ -2669,7 +2807,7 @@ export interface components {
         Accepted: components["schemas"]["Scan"] | components["schemas"]["Batch"];
         /** @description Whoever asks. */
         Account: {
-            /** @description Whether a one-time password is asked for beside the password. */
+            /** @description Whether there are one-time passwords, of which one is asked for beside the password, or a security key. */
             has_second_factor: boolean;
             /** @description Those of the hospital, `en` or `fr`; the first is its own. */
             languages: string[];
@@ -2683,7 +2821,7 @@ export interface components {
          * @description What somebody may do; a role contains no other.
          * @enum {string}
          */
-        AccountRole: "clinician" | "integrator" | "scientist" | "admin";
+        AccountRole: "clinician" | "adjudicator" | "integrator" | "scientist" | "admin";
         /** @description A sign-in, and what has followed from it. */
         AccountSession: {
             /** Format: date-time */
@@ -2922,6 +3060,8 @@ export interface components {
         };
         /** @description A scan that readers have confirmed, without a name. */
         ConfirmedScan: {
+            /** @description What readers make of single findings of the result, by each of the words that count. What they note is left out: it is free text. */
+            findings: components["schemas"]["JudgedFinding"][];
             /** @description A keyed digest, the same each time, and of each hospital its own. */
             id: string;
             /** @description Where the image is, on this gateway. */
@@ -3084,11 +3224,11 @@ export interface components {
             url?: string | null;
         };
         /**
-         * @description What is pushed of a result. A webhook takes one of the first two; `stow` and `cstore` any of the four DICOM objects, `*.dcm`; `mllp`
+         * @description What is pushed of a result. A webhook takes one of the first two; `stow` and `cstore` any of the five DICOM objects, `*.dcm`; `mllp`
          *     takes `report.hl7`, and `fhir` takes `report.fhir.json`, as a transaction.
          * @enum {string}
          */
-        DestinationFormat: "cloudevent" | "result.json" | "seg.dcm" | "sr.dcm" | "text.dcm" | "capture.dcm" | "report.hl7" | "report.fhir.json";
+        DestinationFormat: "cloudevent" | "result.json" | "seg.dcm" | "sr.dcm" | "text.dcm" | "capture.dcm" | "report.dcm" | "report.hl7" | "report.fhir.json";
         /**
          * @description What a destination is: a signed `webhook`; an archive that takes DICOM objects, by STOW-RS (`stow`) or by C-STORE (`cstore`); an
          *     information system that takes HL7 v2 by MLLP (`mllp`); or a FHIR R4 server (`fhir`).
@@ -3152,7 +3292,10 @@ export interface components {
             counts: components["schemas"]["DriftCount"][];
             /** Format: double */
             jensen_shannon?: number | null;
-            /** @description `answer`, `image_kind`, `model`, `scanner` or `site`. */
+            /**
+             * @description `answer`, `image_kind`, `model`, `scanner`, `site`, `orientation` (the plane of the slices) or `sequence` (the kind of pulse
+             *     sequence, in DICOM's terms).
+             */
             name: string;
             /** Format: double */
             psi?: number | null;
@@ -3177,6 +3320,17 @@ export interface components {
         };
         /** @description One feature of images or of answers. */
         DriftFeature: {
+            /**
+             * Format: double
+             * @description Of features that say how scans were taken (`rows`, `echo_ms`), which are judged by it: the share of scans beyond all that was
+             *     trained on. From 0.1 on it is worth watching, from 0.25 on it is drift.
+             */
+            beyond?: number | null;
+            /**
+             * Format: double
+             * @description How improbable so many are, however many such features there are.
+             */
+            beyond_p_value?: number | null;
             histogram?: components["schemas"]["Histogram"] | null;
             /**
              * Format: double
@@ -3317,6 +3471,17 @@ export interface components {
             /** @description Where this kind of problem is explained, on this gateway: `/problems/<name>`. Stable. */
             type: string;
         };
+        /** @description A data key of the patient. */
+        ErasedKey: {
+            /**
+             * Format: date-time
+             * @description `null`: not yet, for scans are left that it opens.
+             */
+            destroyed_at?: string | null;
+            id: string;
+            /** Format: date-time */
+            made_at?: string | null;
+        };
         /** @description A file that it had. */
         ErasedObject: {
             /** @description Whether the object store has confirmed that it is gone. */
@@ -3402,6 +3567,8 @@ export interface components {
             id: string;
             /** @description What is kept on purpose. */
             kept: components["schemas"]["KeptPart"][];
+            /** @description The data keys that files of those scans were encrypted with: without them nothing opens what was theirs, in whatever copy. */
+            keys: components["schemas"]["ErasedKey"][];
             /** @description Who has read the scans to make models of them: data sets have them under their pseudonyms. */
             learned: components["schemas"]["LearnedCopy"][];
             /** @description What is kept and should not be, by what it is; empty once all is gone. */
@@ -3499,7 +3666,7 @@ export interface components {
             interval: number[];
         };
         /**
-         * @description How an image looks, in six numbers that can be compared over time and between sites.
+         * @description How an image looks, in seven numbers that can be compared over time and between sites.
          *
          *     Brightness is relative to the volume's window: 0 is shown as black and 1 as white.
          */
@@ -3514,6 +3681,13 @@ export interface components {
              * @description Of all voxels.
              */
             mean: number;
+            /**
+             * Format: double
+             * @description The standard deviation of the noise within a slice over the mean brightness, both of the foreground: seen through Immerkær's
+             *     mask (1996), which shows neither what is even nor what is a slope, by the median absolute deviation, which edges hardly move.
+             *     Missing of a result from before it was measured.
+             */
+            noise?: number;
             /**
              * Format: double
              * @description The percentile 1.
@@ -3611,7 +3785,7 @@ export interface components {
         FeedbackWord: {
             /**
              * @description The ids of what others have said of the same scan and this word settles: it stands as it is, and counts no more. For the
-             *     role `admin`.
+             *     role `adjudicator`, and for nobody who has given one of the verdicts that differ.
              */
             adjudicates?: string[];
             /** @description What they make of findings that the result has, each once. */
@@ -3625,6 +3799,8 @@ export interface components {
             /** @description What they make of it. */
             verdict: components["schemas"]["FeedbackVerdict"];
         };
+        /** @description A resource of FHIR R4. */
+        FhirResource: Record<string, never>;
         /** @description One connected region (26 neighbours; 8 in a single slice). */
         Finding: {
             /**
@@ -3672,7 +3848,7 @@ export interface components {
          * @description What a reader makes of one finding.
          * @enum {string}
          */
-        FindingVerdict: "agree" | "reject";
+        FindingVerdict: "agree" | "reject" | "unsure";
         /** @description A form with the file, or with several. What the query says of them, no field says. */
         Form: {
             /** @description Each file is a field of its own. */
@@ -3732,6 +3908,11 @@ export interface components {
             password?: string | null;
             /** @description For `refresh_token`. */
             refresh_token?: string | null;
+            /**
+             * @description For `password`: what a security key has answered to the `security_key` of the problem before, as JSON
+             *     (`AuthenticationResponseJSON` of WebAuthn Level 3).
+             */
+            security_key?: string | null;
             /** @description For `password`. */
             username?: string | null;
         };
@@ -3744,7 +3925,7 @@ export interface components {
          * @description What somebody may do who is signed in. An operator belongs to no hospital, and nobody is given that role here.
          * @enum {string}
          */
-        HeldRole: "clinician" | "integrator" | "scientist" | "admin" | "operator";
+        HeldRole: "clinician" | "adjudicator" | "integrator" | "scientist" | "admin" | "operator";
         /** @description Shares of the reference and of the window over the same bins. */
         Histogram: {
             /** Format: double */
@@ -4012,6 +4193,9 @@ export interface components {
              * @description The finding's, as the result has it: from 1.
              */
             label: number;
+            /** @description What they note of it; at most [`NOTE_CHARS_MAX`](crate::limits::NOTE_CHARS_MAX) characters. Never logged. */
+            note?: string;
+            reason?: components["schemas"]["FeedbackReason"] | null;
             /** @description Whether it is one. */
             verdict: components["schemas"]["FindingVerdict"];
         };
@@ -4057,6 +4241,13 @@ export interface components {
             scans_with_tumour: number;
             /** Format: int32 */
             scans_without_tumour: number;
+        };
+        /** @description The model that has told the kind of a series. */
+        KindModel: {
+            /** @description What it is called. */
+            name: string;
+            /** @description Which version of it. */
+            version: string;
         };
         /**
          * @description The languages that the page speaks.
@@ -4110,6 +4301,12 @@ export interface components {
              * @description Scans accepted in a day, which begins at midnight UTC; `null`: as many as come.
              */
             scans_per_day?: number | null;
+            /**
+             * Format: int64
+             * @description Bytes of all that is kept of a hospital's scans: files, volumes and results. `null`: as many as come; on one disk with others', as
+             *     many as its share of that is.
+             */
+            stored_bytes?: number | null;
             used: components["schemas"]["Used"];
         };
         /** @description How slices are given to the network. */
@@ -4447,6 +4644,11 @@ export interface components {
              * @description Scans accepted in a day, which begins at midnight UTC.
              */
             scans_per_day?: number | null;
+            /**
+             * Format: int64
+             * @description Bytes of all that is kept of scans: files, volumes and results. Of a hospital only.
+             */
+            stored_bytes?: number | null;
         };
         /** @description Which scans to compare with what the model was trained on; without a body, all of them. */
         NewReport: {
@@ -4469,6 +4671,12 @@ export interface components {
              */
             days: number;
             kind: components["schemas"]["Kept"];
+        };
+        /** @description A key that a browser has made as it was told. */
+        NewSecurityKey: {
+            /** @description What the browser says of it, as JSON: `RegistrationResponseJSON` of WebAuthn Level 3. */
+            made: string;
+            name: string;
         };
         /** @description What becomes of series whose description contains a text, where a study of several series comes. */
         NewSeriesRule: {
@@ -4626,6 +4834,8 @@ export interface components {
             /** @description Of the second factor, where the account has one. */
             one_time_code?: string | null;
             password: string;
+            /** @description Or what a security key has answered, as JSON: `AuthenticationResponseJSON` of WebAuthn Level 3. */
+            security_key?: string | null;
         };
         /** @description What sets a user's password once: append the token to `#/welcome/` of the page. */
         PasswordLink: {
@@ -4700,6 +4910,11 @@ export interface components {
              *     yet and needs one.
              */
             second_factor?: string | null;
+            /**
+             * @description At the token endpoint: what a browser is to ask a security key of the account, for `PublicKeyCredential.parseRequestOptionsFromJSON`
+             *     (WebAuthn Level 3).
+             */
+            security_key?: Record<string, never> | null;
             /**
              * Format: int32
              * @description The HTTP status.
@@ -4786,7 +5001,7 @@ export interface components {
         };
         /** @description What speaks for or against trusting the numbers. */
         Quality: {
-            /** @description Brightness and sharpness of the image: what drift is measured by. */
+            /** @description Brightness, sharpness and noise of the image: what drift is measured by. */
             features: components["schemas"]["Features"];
             /** @description In words, for people. */
             remarks: string[];
@@ -4877,6 +5092,10 @@ export interface components {
         };
         /** @description How good the answers `found` and `none_found` are, by the latest word of each reader. */
         QualityFigures: {
+            /** @description The same of single findings, each as often as a reader gives it. */
+            finding_reasons: {
+                [key: string]: number;
+            };
             /**
              * Format: date-time
              * @description From then on; `null`: from the beginning.
@@ -4884,6 +5103,13 @@ export interface components {
             from?: string | null;
             /** @description In the order of their names; sizes from small to large. */
             groups: components["schemas"]["QualityGroup"][];
+            /**
+             * @description Why readers do not agree with results, by the reason's name: in how many of the words that count. Nothing where figures of few scans
+             *     are not shown to whoever asks.
+             */
+            reasons: {
+                [key: string]: number;
+            };
             /**
              * @description Files that were refused at the door, by the name of the problem that they were answered with: of the whole days, in UTC, that
              *     begin in the time. A series, or an archive that is refused as a whole, counts as one.
@@ -5214,6 +5440,12 @@ export interface components {
              *     whoever may not know whose scans are, and in the answers to an upload and of priors.
              */
             study?: string | null;
+            /**
+             * Format: double
+             * @description Of its main findings together, in millilitres, as its result says; `null`: nothing was found, the result says of none, or it is from
+             *     before this was kept and nobody has read it since.
+             */
+            volume_ml?: number | null;
             /** @description SHA-256 of the voxels that are analysed, in hexadecimal. */
             volume_sha256: string;
         };
@@ -5272,15 +5504,63 @@ export interface components {
             /** @description In base32, to be typed. */
             secret: string;
         };
-        /** @description That whoever asks is still there. */
+        /** @description That whoever asks is still there; with the answer of a security key, or a code for recovery, where they have a key already. */
         SecondFactorBeginning: {
+            one_time_code?: string | null;
             password: string;
+            /** @description As JSON: `AuthenticationResponseJSON` of WebAuthn Level 3. */
+            security_key?: string | null;
         };
         /** @description That whoever asks is still there, with the factor that is to go. */
         SecondFactorEnd: {
             /** @description Or a code for recovery. */
-            one_time_code: string;
+            one_time_code?: string | null;
             password: string;
+            /** @description Or what a security key has answered, as JSON: `AuthenticationResponseJSON` of WebAuthn Level 3. */
+            security_key?: string | null;
+        };
+        /**
+         * @description A key that somebody shows beside their password (WebAuthn): one to be plugged in or held near, or a passkey of a telephone or a
+         *     computer.
+         */
+        SecurityKey: {
+            /** Format: date-time */
+            created_at?: string | null;
+            /** Format: uuid */
+            id: string;
+            /** @description As its owner calls it. */
+            name: string;
+            /**
+             * Format: date-time
+             * @description None: never.
+             */
+            used_at?: string | null;
+        };
+        /** @description A key that is asked for from now on. */
+        SecurityKeyAdded: {
+            /** Format: uuid */
+            id: string;
+            /** @description Codes for whoever has lost it; each works once, and they are shown this once. Where it is the account's first factor; else none. */
+            recovery_codes: string[];
+        };
+        /** @description That whoever asks is still there. Where they have a second factor already, with a code of it, or the answer of a key. */
+        SecurityKeyBeginning: {
+            /** @description Or a code for recovery. */
+            one_time_code?: string | null;
+            password: string;
+            /** @description The answer to a challenge, as JSON: `AuthenticationResponseJSON` of WebAuthn Level 3. */
+            security_key?: string | null;
+        };
+        /** @description What a browser is to be told. */
+        SecurityKeyOptions: {
+            /** @description For `PublicKeyCredential.parseCreationOptionsFromJSON`, or `parseRequestOptionsFromJSON` of a challenge (WebAuthn Level 3). */
+            options: Record<string, never>;
+        };
+        /** @description Somebody's keys, the oldest first. */
+        SecurityKeys: {
+            keys: components["schemas"]["SecurityKey"][];
+            /** @description Whether there can be any: the installation knows by which name browsers reach it. */
+            offered: boolean;
         };
         /** @description A copy that was sent. */
         SentCopy: {
@@ -5297,6 +5577,8 @@ export interface components {
         };
         /** @description What is told of one series of a study: how well it fits the registered models, and what was made of that. */
         SeriesChoice: {
+            /** @description Which model has told its kind by what it looks like; missing where none has. */
+            kind_model?: components["schemas"]["KindModel"];
             /**
              * @description Whether it is analysed without being asked for. One that is not has the answer `not_analysable` with the reason, until somebody
              *     has it analysed: `POST /v1/scans/{id}/retry`.
@@ -5321,7 +5603,7 @@ export interface components {
          * @description What speaks for a series, or against it.
          * @enum {string}
          */
-        SeriesReason: "preferred" | "kind_by_attributes" | "kind_by_content" | "kind_by_description" | "ruled_out" | "wrong_modality" | "localizer" | "mosaic" | "capture" | "projection" | "subtraction" | "map" | "derived" | "motion_corrected" | "motion" | "crossed" | "other_kind" | "other_kind_by_content" | "other_kind_by_description" | "description_denied" | "no_model_asked" | "no_model" | "unknown_kind" | "few_slices" | "no_grid" | "thick_slices" | "coarse_pixels" | "short_coverage";
+        SeriesReason: "preferred" | "kind_by_attributes" | "kind_by_content" | "kind_by_description" | "ruled_out" | "wrong_modality" | "localizer" | "mosaic" | "capture" | "projection" | "subtraction" | "map" | "derived" | "motion_corrected" | "motion" | "crossed" | "other_kind" | "other_kind_by_content" | "other_kind_by_description" | "description_denied" | "no_model_asked" | "no_kind_told" | "no_model" | "unknown_kind" | "few_slices" | "no_grid" | "thick_slices" | "coarse_pixels" | "short_coverage";
         /** @description A hospital's own word about series. */
         SeriesRule: {
             contains: string;
@@ -5674,6 +5956,11 @@ export interface components {
              * @description Accepted today, while there was a limit.
              */
             scans: number;
+            /**
+             * Format: int64
+             * @description Bytes of all that is kept of the hospital's scans; `null` among the limits of an API client, which has none of that.
+             */
+            stored_bytes?: number | null;
         };
         /** @description Somebody who signs in with a password. */
         User: {
@@ -5818,6 +6105,7 @@ export type DriftWindowInFull = components['schemas']['DriftWindowInFull'];
 export type DriftWindows = components['schemas']['DriftWindows'];
 export type Entry = components['schemas']['Entry'];
 export type EntryRefusal = components['schemas']['EntryRefusal'];
+export type ErasedKey = components['schemas']['ErasedKey'];
 export type ErasedObject = components['schemas']['ErasedObject'];
 export type ErasedScan = components['schemas']['ErasedScan'];
 export type ErasureLift = components['schemas']['ErasureLift'];
@@ -5839,6 +6127,7 @@ export type FeedbackOverlap = components['schemas']['FeedbackOverlap'];
 export type FeedbackReason = components['schemas']['FeedbackReason'];
 export type FeedbackVerdict = components['schemas']['FeedbackVerdict'];
 export type FeedbackWord = components['schemas']['FeedbackWord'];
+export type FhirResource = components['schemas']['FhirResource'];
 export type Finding = components['schemas']['Finding'];
 export type FindingVerdict = components['schemas']['FindingVerdict'];
 export type Form = components['schemas']['Form'];
@@ -5866,6 +6155,7 @@ export type KeptPart = components['schemas']['KeptPart'];
 export type Key = components['schemas']['Key'];
 export type Keys = components['schemas']['Keys'];
 export type KindEvaluation = components['schemas']['KindEvaluation'];
+export type KindModel = components['schemas']['KindModel'];
 export type Language = components['schemas']['Language'];
 export type Laterality = components['schemas']['Laterality'];
 export type LearnedCopy = components['schemas']['LearnedCopy'];
@@ -5900,6 +6190,7 @@ export type NewInvitation = components['schemas']['NewInvitation'];
 export type NewLimits = components['schemas']['NewLimits'];
 export type NewReport = components['schemas']['NewReport'];
 export type NewRetentionRule = components['schemas']['NewRetentionRule'];
+export type NewSecurityKey = components['schemas']['NewSecurityKey'];
 export type NewSeriesRule = components['schemas']['NewSeriesRule'];
 export type NewTenant = components['schemas']['NewTenant'];
 export type NewUser = components['schemas']['NewUser'];
@@ -5963,6 +6254,11 @@ export type Scope = components['schemas']['Scope'];
 export type SecondFactor = components['schemas']['SecondFactor'];
 export type SecondFactorBeginning = components['schemas']['SecondFactorBeginning'];
 export type SecondFactorEnd = components['schemas']['SecondFactorEnd'];
+export type SecurityKey = components['schemas']['SecurityKey'];
+export type SecurityKeyAdded = components['schemas']['SecurityKeyAdded'];
+export type SecurityKeyBeginning = components['schemas']['SecurityKeyBeginning'];
+export type SecurityKeyOptions = components['schemas']['SecurityKeyOptions'];
+export type SecurityKeys = components['schemas']['SecurityKeys'];
 export type SentCopy = components['schemas']['SentCopy'];
 export type SeriesChoice = components['schemas']['SeriesChoice'];
 export type SeriesPreference = components['schemas']['SeriesPreference'];
@@ -8729,6 +9025,71 @@ export interface operations {
             };
         };
     };
+    get_fhir_capabilities: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The CapabilityStatement */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/fhir+json": components["schemas"]["FhirResource"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_account: {
         parameters: {
             query?: never;
@@ -8975,7 +9336,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The password is wrong */
+            /** @description The password or the security key is wrong */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -9228,7 +9589,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The password or the code is wrong */
+            /** @description The password or the second factor is wrong */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -9246,7 +9607,570 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The hospital asks for one */
+            /** @description It is the last factor, and the hospital asks for one */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This kind of body is not understood */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request cannot be followed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_security_keys: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The keys */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SecurityKeys"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    add_security_key: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewSecurityKey"];
+            };
+        };
+        responses: {
+            /** @description It is registered */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SecurityKeyAdded"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is registered already, or there can be no more */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This kind of body is not understood */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request cannot be followed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    challenge_security_keys: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What the browser is to be told */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SecurityKeyOptions"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is none that can be asked */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    begin_security_key: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SecurityKeyBeginning"];
+            };
+        };
+        responses: {
+            /** @description What the browser is to be told */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SecurityKeyOptions"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The password or the second factor is wrong */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Whoever asks is no user */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There can be none here, or no more */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This kind of body is not understood */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request cannot be followed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove_security_key: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The key's id */
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SecurityKeyBeginning"];
+            };
+        };
+        responses: {
+            /** @description It is not asked for any more */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The password or the second factor is wrong */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such key */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is the last factor, and the hospital asks for one */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -13225,7 +14149,7 @@ export interface operations {
                 cursor?: string;
                 /**
                  * @description Only those whose review has come so far. Of any state but `unreviewed`, whoever is no `admin` is shown the scans that they
-                 *     have judged themselves.
+                 *     have judged themselves; an `adjudicator` those whose readers differ (`conflict`), too.
                  */
                 state?: components["schemas"]["ReviewState"];
                 /** @description Only those whose result was made by that version of a model. */
@@ -16125,7 +17049,8 @@ export interface operations {
                 priority?: components["schemas"]["Priority"];
                 /**
                  * @description Only those that there is a result of and whose review has come so far, for the roles `clinician` and `admin`. Of any state but
-                 *     `unreviewed`, whoever is no `admin` is shown the scans that they have judged themselves.
+                 *     `unreviewed`, whoever is no `admin` is shown the scans that they have judged themselves; an `adjudicator` those of the state
+                 *     `conflict`, too.
                  */
                 review?: components["schemas"]["ReviewState"];
                 /** @description Only those made there. */
@@ -23317,6 +24242,208 @@ export interface operations {
                 };
             };
             /** @description No such user, or none that has one */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is one's own */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_user_security_keys: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The user's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The keys */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SecurityKeys"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such user */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove_user_security_key: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description Why, in your own words, of three characters or more */
+                "Medseg-Reason": string;
+            };
+            path: {
+                /** @description The user's id */
+                id: string;
+                /** @description The key's id */
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is not asked for any more */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such user, or no such key */
             404: {
                 headers: {
                     [name: string]: unknown;
