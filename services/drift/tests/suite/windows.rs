@@ -282,7 +282,7 @@ pub async fn rows_are_csv_of_ones_own_scans_of_the_time_that_is_asked_for(
     let lines: Vec<_> = csv.lines().collect();
     assert!(lines[0].starts_with("scan_id,completed_at,window_id,answer,"), "{csv}");
     assert!(lines[0].ends_with(",mask_fraction,confidence,mean"), "{csv}");
-    assert!(lines[1].ends_with(",,found,medseg-mr,1,flair,,,120,80.5,0.02,0.9,0.25"), "{csv}");
+    assert!(lines[1].ends_with(",,found,medseg-mr,1,flair,,,,,120,80.5,0.02,0.9,0.25"), "{csv}");
     assert_eq!(lines.len(), 4);
     assert_eq!(rows(NOW_MS - 9000 + 2).await?.lines().count(), 2);
 

@@ -141,7 +141,7 @@ async fn survive(inputs: Vec<Input>) -> Vec<String> {
 
 /// The largest picture that is read: a slope of brightness with some noise, in an even frame. No head.
 fn largest_picture() -> Vec<u8> {
-    const SIDE: usize = 8192;
+    const SIDE: usize = 4096;
     const FRAME: usize = 64;
     const NOISE: usize = 40;
     let inside = SIDE - 2 * FRAME;
@@ -164,8 +164,8 @@ fn largest_picture() -> Vec<u8> {
 
 #[tokio::test]
 async fn the_largest_picture_is_judged_in_the_room_of_its_voxels_and_one_copy() {
-    // 256 MiB each, and what the program takes.
-    let world = World::with(|config| config.decode_mib = 2 * 256 + 160).await;
+    // 64 MiB each, and what the program takes.
+    let world = World::with(|config| config.decode_mib = 2 * 64 + 160).await;
     let refusal = world.upload(&largest_picture()).await.unwrap().unwrap_err();
     assert_eq!(refusal.problem, RefusalReason::NotAHead.name());
 }
