@@ -180,7 +180,7 @@ fn lying() -> Vec<(String, Vec<u8>)> {
     let flair = Series::of_seed(12);
     let files = [
         looks_and_says(&flair, 1.0, "AX T1 pre"),
-        looks_and_says(&flair.beside(13), 6.0, "AX FLAIR"),
+        looks_and_says(&flair.beside(13), 6.0, "TRA FLAIR"),
     ];
     files.concat()
 }
