@@ -131,7 +131,7 @@ on_every_database! {
     whose::an_identity_is_told_to_those_who_may_know_and_each_reading_is_noted;
     whose::the_identity_of_a_series_of_a_thousand_slices_is_kept_whole;
     whose::an_identity_that_was_bound_to_another_patient_or_other_voxels_is_not_told;
-    whose::an_identity_is_a_row_as_every_version_has_written_and_reads_it;
+    whose::an_identity_is_encrypted_and_what_a_version_before_wrote_is_read;
     whose::another_hospitals_identity_is_as_if_it_never_was;
     whose::a_scan_without_an_identity_says_nothing_of_anybody;
     whose::a_list_has_what_was_asked_for_and_all_of_it;

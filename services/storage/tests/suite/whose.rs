@@ -1,7 +1,6 @@
 use domain::TenantId;
 use proto::storage::*;
 use service::claims::Role;
-use service::wire;
 use tonic::{Code, Status};
 
 use crate::world::{Upload, World, found};
@@ -82,13 +81,14 @@ pub async fn an_identity_that_was_bound_to_another_patient_or_other_voxels_is_no
     }
 }
 
-pub async fn an_identity_is_a_row_as_every_version_has_written_and_reads_it(world: World) {
+pub async fn an_identity_is_encrypted_and_what_a_version_before_wrote_is_read(world: World) {
     let scan = world.accept(of("4711", "", "", "")).await.unwrap();
     let pool = world.ports.database.pool();
     let row: String =
         sqlx::query_scalar("SELECT identity_json FROM identities").fetch_one(pool).await.unwrap();
-    let kept: domain::Identity = serde_json::from_str(&row).unwrap();
-    assert_eq!(wire::identity(kept), of_patient("4711"));
+    assert!(!row.contains("4711"), "in the clear: {row}");
+    let known = ask(&world, world.hospital, Role::Clinician, &scan.id).await.unwrap();
+    assert_eq!(known.identity, Some(of_patient("4711")));
 
     let read = async |row: &str| {
         let set = sqlx::query("UPDATE identities SET identity_json = ?");
