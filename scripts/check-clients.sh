@@ -44,7 +44,7 @@ uses openapi-generator "$folder/generated"
 
 PYTHONPATH=$MEDSEG_CACHE/triton python3 tests/clients/triton.py "$url" "$password"
 PYTHONPATH=$MEDSEG_CACHE/tus python3 tests/clients/tus.py "$url" "$password" "$folder/scan.png"
-PYTHONPATH=$MEDSEG_CACHE/standards python3 tests/clients/fhir.py "$url"
+PYTHONPATH=$MEDSEG_CACHE/standards python3 tests/clients/capability.py "$url"
 
 read -r MEDSEG_TOKEN MEDSEG_BATCH < <(python3 scripts/check_clients.py prepare "$url" "$password" "$folder/scan.png")
 export MEDSEG_TOKEN MEDSEG_BATCH

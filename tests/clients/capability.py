@@ -1,4 +1,4 @@
-"""fhir.py URL: whether fhir.resources reads what the medseg at URL says that it speaks of FHIR, and what that says is so."""
+"""capability.py URL: whether fhir.resources reads what the medseg at URL says that it speaks of FHIR, and what that says is so."""
 
 import json
 import sys
