@@ -18,7 +18,7 @@ if (!out) {
   process.exit(2)
 }
 
-const PATIENCE_MS = 20_000
+const PATIENCE_MS = 60_000
 /** A volume has many slices to predict, beside other work. */
 const ANALYSIS_MS = 120_000
 const BESIDE = [[-1, 0], [1, 0], [0, -1], [0, 1]]

@@ -32,7 +32,7 @@ if (!volume) {
   process.exit(2)
 }
 
-const PATIENCE_MS = 20_000
+const PATIENCE_MS = 60_000
 // A name as a hospital's files have them: it must never be seen, nor sent.
 const FILE_NAME = 'DOE^JANE_19700101.png'
 
