@@ -42,6 +42,7 @@ async function analysed() {
 
 async function signIn(page) {
   await page.goto(url)
+  await page.waitForSelector('input[name=username]', { timeout: PATIENCE_MS })
   await page.type('input[name=username]', user)
   await page.type('input[name=password]', password)
   await page.click('form button')
