@@ -12,7 +12,7 @@ use tests::client::{Client, answer};
 use tests::mesh::OneProcess;
 use tests::scans;
 
-use crate::models::{ASKED, CHALLENGER, challenger, posted, promote, serving, until};
+use crate::models::{ASKED, CHALLENGER, challenger, evaluated, posted, promote, serving};
 
 const NAN: &str = "0.0.0-nan";
 
@@ -26,11 +26,12 @@ pub async fn register_nan(client: &Client) -> anyhow::Result<()> {
 
 /// What becomes of it, where `version` serves.
 pub async fn nan_is_refused_by_the_gate_and_forced_it_answers_nothing(
-    client: &Client,
+    medseg: &OneProcess,
     version: &str,
 ) -> anyhow::Result<()> {
     let path = format!("/v1/models/medseg-mr/{NAN}");
-    let evaluated = until(client, &path, |model| !model["evaluation"].is_null()).await?;
+    let evaluated = evaluated(medseg, &path).await?;
+    let client = &medseg.client().await?;
     let failure = &evaluated["evaluation"]["failure"];
     ensure!(failure.to_string().contains("not finite"), "{evaluated}");
     let (status, refused) = posted(client, NAN, "promote", json!({})).await?;

@@ -147,8 +147,7 @@ async fn versions_are_evaluated_by_a_worker_a_shadow_is_compared_and_nan_is_refu
     let furthest = &report["furthest"][0];
     ensure!(furthest["serving_version"] == version.as_str(), "{report} after {scan}");
     ensure!(furthest["dice"].as_f64() > Some(0.5), "the same weights, cut elsewhere: {report}");
-    let client = medseg.client().await?;
-    bad_models::nan_is_refused_by_the_gate_and_forced_it_answers_nothing(&client, &version).await
+    bad_models::nan_is_refused_by_the_gate_and_forced_it_answers_nothing(&medseg, &version).await
 }
 
 /// The shipped weights under another version, cut elsewhere: what a result says tells which of the two has answered.
@@ -198,37 +197,30 @@ pub async fn serving(client: &Client) -> anyhow::Result<(String, String)> {
         let text = |name: &str| Some(serving[name].as_str()?.to_owned());
         Some((text("version")?, text("sha256")?))
     };
-    let listed = until(client, "/v1/models", |model| of(model).is_some()).await?;
+    let listed =
+        until(async || client.json("/v1/models").await, |listed| of(listed).is_some()).await?;
     of(&listed).context("a version that serves")
 }
 
-pub async fn until(
-    client: &Client,
-    path: &str,
+async fn until(
+    ask: impl AsyncFn() -> anyhow::Result<(u16, Value)>,
     wish: impl Fn(&Value) -> bool,
 ) -> anyhow::Result<Value> {
     let began = Instant::now();
     loop {
-        let (status, value) = client.json(path).await?;
+        let (status, value) = ask().await?;
         if status == 200 && wish(&value) {
             return Ok(value);
         }
         ensure!(began.elapsed() < PATIENCE, "it did not come about: {status}: {value}");
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
     }
 }
 
 /// The version once it is evaluated, which may last longer than anybody is signed in.
-async fn evaluated(medseg: &OneProcess, path: &str) -> anyhow::Result<Value> {
-    let began = Instant::now();
-    loop {
-        let (status, version) = medseg.client().await?.json(path).await?;
-        if status == 200 && !version["evaluation"].is_null() {
-            return Ok(version);
-        }
-        ensure!(began.elapsed() < PATIENCE, "it was not evaluated: {status}: {version}");
-        tokio::time::sleep(Duration::from_secs(2)).await;
-    }
+pub async fn evaluated(medseg: &OneProcess, path: &str) -> anyhow::Result<Value> {
+    let ask = async || medseg.client().await?.json(path).await;
+    until(ask, |version| !version["evaluation"].is_null()).await
 }
 
 pub async fn promote(client: &Client, body: Value) -> anyhow::Result<(u16, Value)> {
